@@ -6,6 +6,7 @@
 import { benchAccept } from "./accept.ts";
 import { benchChanges } from "./changes.ts";
 import { benchClaims } from "./claims.ts";
+import { benchEverything } from "./everything.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchMarking } from "./marking.ts";
@@ -27,6 +28,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   marking: benchMarking,
   sync: benchSync,
   freshness: benchFreshness,
+  everything: benchEverything,
   products: benchProducts,
   changes: benchChanges,
   relay: () => benchRelay({ minutes }),

@@ -1,5 +1,5 @@
 /** What the benches share: a durable Postgres of their own, Tartan processes on it, and an integration. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Closer } from "../src/cli/wiring/closer.ts";
@@ -54,12 +54,35 @@ export async function openWorld(settings: Record<string, string> = {}, kept?: st
 
 /** Seconds of the processor that a process has used (Linux); 0 where that cannot be read. */
 export function cpuSeconds(pid: number): number {
+  const [user = 0, system = 0] = statOf(pid).slice(11, 13).map(Number);
+  return (user + system) / 100;
+}
+
+/** Seconds of the processor that Postgres has used, all of its processes together. */
+export async function postgresSeconds({ database }: Pick<World, "database">): Promise<number> {
+  const { rows } = await database.query<{ pid: number }>("select pg_backend_pid() as pid");
+  const postmaster = parentOf(rows[0]?.pid ?? 0);
+  const children = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => parentOf(pid) === postmaster);
+  return [postmaster, ...children].reduce((sum, pid) => sum + cpuSeconds(pid) + endedSeconds(pid), 0);
+}
+
+/** Of the children that have ended. */
+const endedSeconds = (pid: number): number => {
+  const [user = 0, system = 0] = statOf(pid).slice(13, 15).map(Number);
+  return (user + system) / 100;
+};
+
+const parentOf = (pid: number): number => Number(statOf(pid)[1] ?? -1);
+
+/** The fields of /proc/<pid>/stat behind the name; none where there is no such process. */
+function statOf(pid: number): string[] {
   try {
-    const [, rest = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ");
-    const [user = 0, system = 0] = rest.split(" ").slice(11, 13).map(Number);
-    return (user + system) / 100;
+    return (readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1] ?? "").split(" ");
   } catch {
-    return 0;
+    return [];
   }
 }
 

@@ -30,6 +30,19 @@ export const metrics = {
     registers: [registry],
   }),
   acceptWaiting: gauge("tartan_accept_waiting", "Webhooks that wait for their commit"),
+  eventLoopSeconds: seconds(
+    "tartan_event_loop_delay_seconds",
+    "Seconds since the start by the longest time in which the event loop was blocked",
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+  ),
+  eventLoopMaxSeconds: gauge(
+    "tartan_event_loop_delay_max_seconds",
+    "The longest time in which the event loop was blocked, of the last 30 to 60 s",
+  ),
+  eventLoopP99Seconds: gauge(
+    "tartan_event_loop_delay_p99_seconds",
+    "99 % of the timers were delayed by less, of the last 30 to 60 s",
+  ),
   gaveWaySeconds: counter(
     "tartan_gave_way_seconds_total",
     "Time that other work of this process waited so that webhooks were accepted first",

@@ -11,6 +11,7 @@
 import { randomInt } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
+import { NO_GATE, type Gate } from "../model/pressure.ts";
 import type { Database } from "./types.ts";
 
 export interface WorkerLoopOptions {
@@ -23,6 +24,8 @@ export interface WorkerLoopOptions {
   pollMs: number | (() => number);
   /** the log line of an error, such as "cannot dispatch events; trying again" */
   trouble: string;
+  /** the work waits for its turn at it, while the loop holds nothing */
+  gate?: Gate;
   /** Does some work. @returns whether there may be more, so that the loop does not wait */
   work(): Promise<boolean>;
 }
@@ -65,13 +68,13 @@ class Loop implements WorkerLoop {
   }
 
   async #run(): Promise<void> {
-    const { clock, logger, pollMs, trouble, work } = this.#options;
+    const { clock, logger, pollMs, trouble, gate = NO_GATE, work } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
       // A new controller before the work, so that a wake-up during the work skips the wait.
       this.#hint = new AbortController();
       try {
-        if (await work()) continue;
+        if (await gate.pass(async () => !signal.aborted && (await work()), signal)) continue;
       } catch (error) {
         logger.warn({ error }, trouble);
         await clock.sleep(TROUBLE_PAUSE_MS, signal);

@@ -29,6 +29,8 @@ const PAUSE_MAX_SECONDS = 300;
 const TROUBLE_PAUSE_MS = 1000;
 /** What the pace admits adds up for a second, so a fast one is kept with few statements. */
 const LEAST_WAIT_MS = 50;
+/** While webhooks wait for commits in this process, a round waits so long at most. */
+const GIVE_WAY_MS = 500;
 
 export interface Claimed {
   id: string;
@@ -44,7 +46,7 @@ type Taken = { status: string; waitMs: number } & (Member | { n: null });
 export class HeldJob {
   /** resolves when this process no longer holds the job */
   readonly done: Promise<void>;
-  readonly #options: Omit<Context, "job" | "signal"> & Pick<FleetOptions, "pollMs">;
+  readonly #options: Omit<Context, "job" | "signal"> & Pick<FleetOptions, "pollMs" | "pressure">;
   readonly #job: Claimed;
   readonly #context: Context;
   readonly #store: Store;
@@ -60,7 +62,7 @@ export class HeldJob {
   #unsure = false;
   #renewedAt: number;
 
-  constructor(options: Omit<Context, "job" | "signal"> & Pick<FleetOptions, "pollMs">, job: Claimed) {
+  constructor(options: Omit<Context, "job" | "signal"> & Pick<FleetOptions, "pollMs" | "pressure">, job: Claimed) {
     const { id, integrationId, asked, fence } = job;
     this.#options = options;
     this.#job = job;
@@ -130,6 +132,7 @@ export class HeldJob {
     while (!this.#stop.signal.aborted) {
       this.#hint = new AbortController();
       try {
+        await this.#options.pressure?.giveWay("jobs", GIVE_WAY_MS, this.#stop.signal);
         const waitMs = await this.#round();
         if (waitMs === null) return;
         if (waitMs > 0) await clock.sleep(waitMs, this.#hint.signal);

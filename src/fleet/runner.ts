@@ -13,6 +13,7 @@ import type { Vault } from "../integrations/vault.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { Directory, KnownIntegration } from "../model/integration.ts";
+import type { Pressure } from "../model/pressure.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { createLimiter } from "../sync/limiter.ts";
 import { HeldJob, LEASE_SECONDS, type Claimed } from "./held-job.ts";
@@ -32,6 +33,8 @@ export interface FleetOptions {
   /** sync runs at once in one process */
   syncConcurrency: number;
   pollMs: number;
+  /** jobs give way to webhooks that wait for a commit in this process */
+  pressure?: Pressure;
 }
 
 /** Jobs that one process works on at once: as many as can be unfinished, so that none waits for the end of another. */

@@ -157,10 +157,16 @@ export class GroupCommit implements AsyncDisposable {
     return this.#flights.size < IN_FLIGHT_MAX && this.#waiting.length >= SECOND_FLIGHT_FROM;
   }
 
+  #unanswered(): number {
+    let webhooks = this.#waiting.length;
+    for (const flight of this.#flights) webhooks += flight.length;
+    return webhooks;
+  }
+
   async #fly(batch: readonly Entry[]): Promise<void> {
     metrics.acceptWaiting.set(this.#waiting.length);
     metrics.acceptBatchSize.observe(batch.length);
-    this.#pressure.batch(batch.length);
+    this.#pressure.batch(this.#unanswered());
     await this.#commit(batch);
     this.#flights.delete(batch);
     this.#pump();

@@ -1,8 +1,12 @@
 /**
- * Pressure: whether webhooks come faster than one at a time, so that other work in this process has to give way to accepting. The
- * intake reports each batch of webhooks that leaves for the disk; workers ask before they begin something.
+ * Pressure: whether webhooks wait for one another, so that other work in this process has to give way to accepting. The intake
+ * reports with each batch how many webhooks are unanswered; workers ask before they begin something.
  *
- *   low ──a batch of SEVERAL webhooks or more──▶ high ──no such batch for CALM_AFTER_MS──▶ low
+ *   low ──SOME or more are unanswered──▶ some ──MANY or more──▶ high
+ *    ▲                                    │ ▲                    │
+ *    └──not so for CALM_AFTER_MS──────────┘ └──not so for CALM_AFTER_MS
+ *
+ * What fetches and sends deliveries gives way from `some` on; what keeps the mirror fresh, from `high` on.
  *
  * A worker gives way only where it holds nothing: no transaction, no lock, no connection. It never waits without end: `giveWay` ends
  * after its bound, and a gate lets somebody in at least every so many milliseconds. So under a load that never ends everything
@@ -13,108 +17,138 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { metrics } from "../metrics.ts";
 
-/** Webhooks that come one at a time share no commits. Batches of this size mean that webhooks wait for one another. */
-export const SEVERAL = 8;
+/** Unanswered webhooks: a commit takes 5 ms, so these are more than a thousand a second. */
+export const SOME = 8;
+/** Webhooks come faster than they are stored, or a commit takes long. At half of the most that is accepted there are about ten. */
+export const MANY = 32;
 /** Several commits long (5 to 20 ms each), so that pressure does not end between two of them. */
 export const CALM_AFTER_MS = 50;
 
 export interface Pressure {
-  /** True while webhooks wait for commits. */
+  /** True while many webhooks are unanswered. */
   readonly high: boolean;
-  /** The intake calls this with the size of each batch that it begins to store. */
+  /** The intake calls this with each batch that it begins to store. @param webhooks unanswered ones, those that wait behind it too */
   batch(webhooks: number): void;
   /**
-   * Resolves at once while the pressure is low; otherwise when it has become low, after `maxMs`, or when `signal` aborts. It never
+   * Resolves at once while the pressure is not high; otherwise when it no longer is, after `maxMs`, or when `signal` aborts. It never
    * rejects.
    */
   giveWay(worker: string, maxMs: number, signal?: AbortSignal): Promise<void>;
-  /**
-   * A gate for pieces of work. While the pressure is high, one piece is inside at a time, and another is let in when none was for
-   * `everyMs`. Otherwise nobody waits.
-   */
-  gate(worker: string, everyMs: number): Gate;
+  gate(options: GateOptions): Gate;
 }
 
+export interface GateOptions {
+  /** a label of the metric */
+  worker: string;
+  /** unanswered webhooks from which the gate is narrow: SOME or MANY; MANY when absent */
+  from?: typeof SOME | typeof MANY;
+  /** while it is narrow, a piece of work is let in at least this often */
+  everyMs: number;
+  /** while it is narrow, it stays closed behind a piece of work for this many times as long as that took; 0 when absent */
+  rest?: number;
+}
+
+/**
+ * While a gate is narrow, one piece of work is inside at a time. The next one waits as the options say. Otherwise nobody waits.
+ */
 export interface Gate {
-  /** Waits for its turn, in the order of the calls, and does the work. An aborted `signal` ends the wait; the work is done then too. */
+  /** Waits for its turn, in the order of the calls. @returns what to call when the work is done */
+  enter(signal?: AbortSignal): Promise<() => void>;
+  /** Waits for its turn and does the work. An aborted `signal` ends the wait; the work is done then too. */
   pass<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
 
-/** `now` in milliseconds; a clock that is set back would make the pressure last. */
+/** A clock that is set back would make the pressure last. */
 const monotonic: Clock = { now: () => performance.now(), sleep: systemClock.sleep };
 
 export const openPressure = (clock: Clock = monotonic): Pressure => new Measured(clock);
 
 class Measured implements Pressure {
   readonly #clock: Clock;
-  #severalAt = -Infinity;
+  /** when so many webhooks were unanswered last */
+  readonly #last = { [SOME]: -Infinity, [MANY]: -Infinity };
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   get high(): boolean {
-    return this.#leftMs() > 0;
+    return this.#leftMs(MANY) > 0;
   }
 
-  /** in how many milliseconds the pressure is low unless another batch comes */
-  #leftMs(): number {
-    return this.#severalAt + CALM_AFTER_MS - this.#clock.now();
+  /** in how many milliseconds the pressure is lower unless another batch comes */
+  #leftMs(from: typeof SOME | typeof MANY): number {
+    return this.#last[from] + CALM_AFTER_MS - this.#clock.now();
   }
 
   batch(webhooks: number): void {
-    if (webhooks >= SEVERAL) this.#severalAt = this.#clock.now();
+    const now = this.#clock.now();
+    if (webhooks >= SOME) this.#last[SOME] = now;
+    if (webhooks >= MANY) this.#last[MANY] = now;
   }
 
   async giveWay(worker: string, maxMs: number, signal?: AbortSignal): Promise<void> {
     if (!this.high) return;
     const began = this.#clock.now();
     for (;;) {
-      const restMs = Math.min(began + maxMs - this.#clock.now(), this.#leftMs());
+      const restMs = Math.min(began + maxMs - this.#clock.now(), this.#leftMs(MANY));
       if (restMs <= 0 || signal?.aborted) break;
       await this.#clock.sleep(Math.ceil(restMs), signal);
     }
     metrics.gaveWaySeconds.inc({ worker }, (this.#clock.now() - began) / 1000);
   }
 
-  gate(worker: string, everyMs: number): Gate {
-    return new OneAtATime(this, this.#clock, worker, everyMs);
+  gate(options: GateOptions): Gate {
+    return new OneAtATime(() => this.#leftMs(options.from ?? MANY) > 0, this.#clock, options);
   }
 }
 
 class OneAtATime implements Gate {
-  readonly #pressure: Pressure;
+  readonly #isNarrow: () => boolean;
   readonly #clock: Clock;
-  readonly #worker: string;
-  readonly #everyMs: number;
+  readonly #options: GateOptions;
   readonly #waiting: (() => void)[] = [];
   #inside = 0;
   #letInAt = -Infinity;
-  #watching = false;
+  #closedUntil = -Infinity;
+  /** when it looks next whether somebody may enter; Infinity when it does not */
+  #looksAt = Infinity;
 
-  constructor(pressure: Pressure, clock: Clock, worker: string, everyMs: number) {
-    this.#pressure = pressure;
+  constructor(isNarrow: () => boolean, clock: Clock, options: GateOptions) {
+    this.#isNarrow = isNarrow;
     this.#clock = clock;
-    this.#worker = worker;
-    this.#everyMs = everyMs;
+    this.#options = options;
   }
 
   async pass<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (this.#waiting.length === 0 && this.#isOpen()) this.#enter();
-    else await this.#turn(signal);
+    const leave = await this.enter(signal);
     try {
       return await work();
     } finally {
-      this.#inside -= 1;
-      if (this.#isOpen()) this.#waiting.shift()?.();
+      leave();
     }
   }
 
-  #isOpen(): boolean {
-    return !this.#pressure.high || this.#inside === 0 || this.#clock.now() - this.#letInAt >= this.#everyMs;
+  async enter(signal?: AbortSignal): Promise<() => void> {
+    if (this.#waiting.length === 0 && this.#isOpen()) this.#letIn();
+    else await this.#turn(signal);
+    const began = this.#clock.now();
+    return () => {
+      const { rest = 0, everyMs } = this.#options;
+      const now = this.#clock.now();
+      this.#inside -= 1;
+      if (rest > 0) this.#closedUntil = now + Math.min(everyMs, rest * (now - began));
+      this.#next();
+    };
   }
 
-  #enter(): void {
+  #isOpen(): boolean {
+    const now = this.#clock.now();
+    if (!this.#isNarrow() || now - this.#letInAt >= this.#options.everyMs) return true;
+    return this.#inside === 0 && now >= this.#closedUntil;
+  }
+
+  #letIn(): void {
     this.#inside += 1;
     this.#letInAt = this.#clock.now();
   }
@@ -125,7 +159,7 @@ class OneAtATime implements Gate {
     await new Promise<void>((resolve) => {
       const enter = (): void => {
         signal?.removeEventListener("abort", leave);
-        this.#enter();
+        this.#letIn();
         resolve();
       };
       const leave = (): void => {
@@ -135,29 +169,33 @@ class OneAtATime implements Gate {
       if (signal?.aborted) return enter();
       signal?.addEventListener("abort", leave);
       this.#waiting.push(enter);
-      void this.#watch();
+      if (this.#waiting.length === 1) this.#next();
     });
-    metrics.gaveWaySeconds.inc({ worker: this.#worker }, (this.#clock.now() - began) / 1000);
+    metrics.gaveWaySeconds.inc({ worker: this.#options.worker }, (this.#clock.now() - began) / 1000);
   }
 
-  /** While somebody waits: lets one in every so often, and all when the pressure has become low. */
-  async #watch(): Promise<void> {
-    if (this.#watching) return;
-    this.#watching = true;
-    while (this.#waiting.length > 0) {
-      await this.#clock.sleep(this.#everyMs);
-      if (this.#pressure.high) {
-        if (this.#isOpen()) this.#waiting.shift()?.();
-      } else for (const enter of this.#waiting.splice(0)) enter();
-    }
-    this.#watching = false;
+  /** Lets in those that may enter now, and looks again when the next one may. */
+  #next(): void {
+    while (this.#waiting.length > 0 && this.#isOpen()) this.#waiting.shift()?.();
+    if (this.#waiting.length === 0) return;
+    const next = this.#letInAt + this.#options.everyMs;
+    const opensAt = this.#inside === 0 ? Math.min(next, this.#closedUntil) : next;
+    if (opensAt >= this.#looksAt) return;
+    this.#looksAt = opensAt;
+    void this.#clock.sleep(Math.max(1, Math.ceil(opensAt - this.#clock.now()))).then(() => {
+      if (this.#looksAt === opensAt) this.#looksAt = Infinity;
+      this.#next();
+    });
   }
 }
+
+/** Everybody may enter. */
+export const NO_GATE: Gate = { enter: async () => () => undefined, pass: (work) => work() };
 
 /** For processes and tests in which nothing gives way. */
 export const NO_PRESSURE: Pressure = {
   high: false,
   batch: () => undefined,
   giveWay: async () => undefined,
-  gate: () => ({ pass: (work) => work() }),
+  gate: () => NO_GATE,
 };

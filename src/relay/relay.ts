@@ -9,6 +9,7 @@
  * database share the work.
  */
 import { startWorkerLoop, type WorkerLoop } from "../database/worker-loop.ts";
+import { SOME, type Gate, type GateOptions } from "../model/pressure.ts";
 import { type DeliveryOptions, DeliveryWorkers } from "./delivery/delivery-workers.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { startJobs } from "./jobs/job-runner.ts";
@@ -26,6 +27,8 @@ export interface Relay extends AsyncDisposable {
 }
 
 const IDLE_POLL_MS = 10;
+/** While webhooks wait, dispatch and jobs rest three times as long as they worked, at most this long. */
+const REST: Omit<GateOptions, "worker"> = { from: SOME, everyMs: 500, rest: 3 };
 
 /** Starts the relay. Disposing finishes the attempts under way, or leaves the deliveries to other processes. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
@@ -35,7 +38,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     for (const part of parts.splice(0).toReversed()) await part[Symbol.asyncDispose]();
   };
   try {
-    parts.push(await startJobs(options));
+    parts.push(await startJobs({ ...options, ...gateOf(options, "replays") }));
     parts.push(await startOverdueChecks(options));
     const workers = new DeliveryWorkers(options);
     parts.push(workers);
@@ -67,5 +70,18 @@ async function startDispatching(options: RelayOptions, workers: DeliveryWorkers)
     return rows > 0;
   };
   const trouble = "cannot dispatch events; trying again";
-  return await startWorkerLoop({ database, clock, logger, channels: ["tartan_outbox"], pollMs, trouble, work });
+  const gate = gateOf(options, "dispatch");
+  return await startWorkerLoop({
+    database,
+    clock,
+    logger,
+    channels: ["tartan_outbox"],
+    pollMs,
+    trouble,
+    work,
+    ...gate,
+  });
 }
+
+const gateOf = ({ pressure }: RelayOptions, worker: string): { gate?: Gate } =>
+  pressure ? { gate: pressure.gate({ ...REST, worker }) } : {};

@@ -1,5 +1,6 @@
 /** Watches for what Plaid should have said and did not: the worker of this folder, in processes with the role `sync`. */
 import { startWorkerLoop } from "../database/worker-loop.ts";
+import type { Pressure } from "../model/pressure.ts";
 import { Watches } from "./watches.ts";
 import { countFreshness } from "./freshness-pass.ts";
 import { SentLists, type SentListsOptions } from "./sent-lists.ts";
@@ -9,6 +10,8 @@ export interface SilenceOptions extends SentListsOptions {
   windowSeconds: number;
   /** between two looks whether something is due; 2 s */
   pollMs?: number;
+  /** it gives way to webhooks that wait for a commit in this process */
+  pressure?: Pressure;
 }
 
 const POLL_MS = 2000;
@@ -16,11 +19,12 @@ const WATCH_POLL_MS = 15_000;
 
 /** Starts watching; disposing stops it. */
 export async function startSilence(options: SilenceOptions): Promise<AsyncDisposable> {
-  const { database, clock, logger, everySeconds, pollMs = POLL_MS } = options;
+  const { database, clock, logger, everySeconds, pollMs = POLL_MS, pressure } = options;
   const stop = new AbortController();
   const loops: AsyncDisposable[] = [];
   const lists = new SentLists(options);
-  const shared = { database, clock, logger, channels: [], pollMs };
+  const gate = pressure && { gate: pressure.gate({ worker: "silence", everyMs: 1000, rest: 3 }) };
+  const shared = { database, clock, logger, channels: [], pollMs, ...gate };
   if (everySeconds > 0)
     loops.push(
       await startWorkerLoop({

@@ -16,6 +16,7 @@ import type { Vault } from "../integrations/vault.ts";
 import { openHintBy, openOutboxHint, type Hint } from "../events/hint.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
+import { NO_PRESSURE, type Gate, type Pressure } from "../model/pressure.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { createLimiter } from "./limiter.ts";
 import { sweepLoops } from "./loops.ts";
@@ -46,6 +47,8 @@ export interface SyncOptions {
   delays?: Partial<Delays>;
   /** who else looks at accepted webhooks, in the transaction that marks them */
   onArrived?: OnArrived;
+  /** marking and runs give way to webhooks that wait for a commit in this process */
+  pressure?: Pressure;
 }
 
 export interface Sync extends AsyncDisposable {
@@ -63,6 +66,10 @@ const WAKE_MS = 250;
 const TROUBLE_PAUSE_MS = 1000;
 /** After this time arrivals are tried again that wait for the end of another transaction. */
 const DEFERRED_MS = 25;
+/** While webhooks wait, a run begins at least this often, however long the others take; most begin when another one has ended. */
+const RUN_EVERY_MS = 20;
+/** While webhooks wait, the marker rests as long as it worked, at most this long. More arrivals share a transaction then. */
+const MARK_REST_MAX_MS = 100;
 
 class Worker implements Sync {
   readonly #options: SyncOptions;
@@ -81,12 +88,18 @@ class Worker implements Sync {
   #nextWake = 0;
   /** when the outbox is read without a notification */
   #nextMark = 0;
+  /** while webhooks wait, the outbox is not read before */
+  #restsUntil = 0;
+  readonly #pressure: Pressure;
+  readonly #gate: Gate;
   readonly #listening: AsyncDisposable[] = [];
   #working: Promise<void> = Promise.resolve();
 
   constructor(options: SyncOptions) {
-    const { database, clock, limitFactor, delays } = options;
+    const { database, clock, limitFactor, delays, pressure = NO_PRESSURE } = options;
     this.#options = options;
+    this.#pressure = pressure;
+    this.#gate = pressure.gate({ worker: "runs", everyMs: RUN_EVERY_MS });
     const limiter = createLimiter(database, clock, limitFactor);
     this.#outbox = openOutboxHint(database);
     this.#due = openHintBy(database, HINT_DUE);
@@ -139,10 +152,16 @@ class Worker implements Sync {
   /** Marks the arrivals of some rows of the outbox. @returns whether there are more */
   async #mark(): Promise<boolean> {
     const { database, clock, pollMs, onArrived } = this.#options;
-    if (clock.now() < this.#nextMark) return false;
+    const began = clock.now();
+    if (began < this.#nextMark) return false;
+    if (this.#pressure.high && began < this.#restsUntil) {
+      this.#nextMark = this.#restsUntil;
+      return false;
+    }
     // A notification that comes from here on causes another poll.
-    this.#nextMark = clock.now() + pollMs;
+    this.#nextMark = began + pollMs;
     const { subjects, more, deferred } = await markWaiting(database, onArrived);
+    this.#restsUntil = clock.now() + Math.min(clock.now() - began, MARK_REST_MAX_MS);
     // This worker may be full while others are idle.
     if (subjects > 0) this.#due.give();
     if (more) this.#nextMark = 0;
@@ -179,7 +198,8 @@ class Worker implements Sync {
   async #run(claimed: Claim, stop: AbortController): Promise<void> {
     const beating = this.#beat(claimed, stop);
     try {
-      await run(this.#deps, claimed, stop.signal);
+      // It holds a lease here, which is renewed, and nothing else.
+      await this.#gate.pass(() => run(this.#deps, claimed, stop.signal), stop.signal);
     } catch (error) {
       await this.#release(claimed, error).catch((failure: unknown) => {
         this.#options.logger.warn({ error: failure }, "cannot give a subject back; its lease will expire");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Clock } from "../../src/clock.ts";
-import { CALM_AFTER_MS, openPressure, SEVERAL } from "../../src/model/pressure.ts";
+import { CALM_AFTER_MS, MANY, openPressure, SOME } from "../../src/model/pressure.ts";
 
 /** A clock on which time passes only when the test says so; it wakes sleepers in the order of their times. */
 function virtualClock(): Clock & { advance(ms: number): Promise<void> } {
@@ -51,27 +51,27 @@ function piece() {
   return { state, work };
 }
 
-/** Batches of several webhooks, one every 10 ms of the clock, for `ms`. */
+/** Batches with many unanswered webhooks, one every 10 ms of the clock, for `ms`. */
 async function load(pressure: ReturnType<typeof openPressure>, clock: ReturnType<typeof virtualClock>, ms: number) {
   for (let passed = 0; passed < ms; passed += 10) {
-    pressure.batch(SEVERAL);
+    pressure.batch(MANY);
     await clock.advance(10);
   }
 }
 
 describe("the pressure", () => {
-  test("is low at the start, and after batches of few webhooks", () => {
+  test("is not high at the start, and while few webhooks are unanswered", () => {
     const pressure = openPressure(virtualClock());
     expect(pressure.high).toBe(false);
     pressure.batch(1);
-    pressure.batch(SEVERAL - 1);
+    pressure.batch(MANY - 1);
     expect(pressure.high).toBe(false);
   });
 
-  test("is high from a batch of several webhooks until none has left for 50 ms", async () => {
+  test("is high from a batch with many unanswered webhooks until 50 ms after the last such batch", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
-    pressure.batch(SEVERAL);
+    pressure.batch(MANY);
     expect(pressure.high).toBe(true);
     await clock.advance(CALM_AFTER_MS - 1);
     expect(pressure.high).toBe(true);
@@ -92,10 +92,10 @@ describe("a worker that gives way", () => {
   test("continues as soon as the pressure is low again", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
-    pressure.batch(SEVERAL);
+    pressure.batch(MANY);
     const state = watched(pressure.giveWay("test", 1000));
     await clock.advance(30);
-    pressure.batch(SEVERAL);
+    pressure.batch(MANY);
     await clock.advance(CALM_AFTER_MS - 1);
     expect(state.done).toBe(false);
     await clock.advance(1);
@@ -105,7 +105,7 @@ describe("a worker that gives way", () => {
   test("continues after its longest wait although the load never ends", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
-    pressure.batch(SEVERAL);
+    pressure.batch(MANY);
     const state = watched(pressure.giveWay("test", 200));
     await load(pressure, clock, 190);
     expect(state.done).toBe(false);
@@ -117,7 +117,7 @@ describe("a worker that gives way", () => {
   test("continues at once when it is told to stop", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
-    pressure.batch(SEVERAL);
+    pressure.batch(MANY);
     const stop = new AbortController();
     const state = watched(pressure.giveWay("test", 10_000, stop.signal));
     await clock.advance(1);
@@ -131,7 +131,7 @@ describe("a worker that gives way", () => {
 describe("a gate", () => {
   test("lets everybody in at once while the pressure is low", async () => {
     const clock = virtualClock();
-    const gate = openPressure(clock).gate("test", 20);
+    const gate = openPressure(clock).gate({ worker: "test", everyMs: 20 });
     const pieces = Array.from({ length: 5 }, piece);
     for (const { work } of pieces) void gate.pass(work);
     await clock.advance(0);
@@ -141,8 +141,8 @@ describe("a gate", () => {
   test("lets in one piece of work at a time while the pressure is high, in the order of the calls", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
-    pressure.batch(SEVERAL);
-    const gate = pressure.gate("test", 1000);
+    pressure.batch(MANY);
+    const gate = pressure.gate({ worker: "test", everyMs: 1000 });
     const pieces = [piece(), piece(), piece()];
     for (const { work } of pieces) void gate.pass(work);
     const began = (): boolean[] => pieces.map(({ state }) => state.began);
@@ -159,8 +159,8 @@ describe("a gate", () => {
   test("lets in another one every so often although those inside do not end and the load never ends", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
-    pressure.batch(SEVERAL);
-    const gate = pressure.gate("test", 20);
+    pressure.batch(MANY);
+    const gate = pressure.gate({ worker: "test", everyMs: 20 });
     const pieces = Array.from({ length: 4 }, piece);
     for (const { work } of pieces) void gate.pass(work);
     const began = (): number => pieces.filter(({ state }) => state.began).length;
@@ -177,8 +177,8 @@ describe("a gate", () => {
   test("lets in all that wait when the pressure is low again", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
-    pressure.batch(SEVERAL);
-    const gate = pressure.gate("test", 60);
+    pressure.batch(MANY);
+    const gate = pressure.gate({ worker: "test", everyMs: 60 });
     const pieces = Array.from({ length: 4 }, piece);
     for (const { work } of pieces) void gate.pass(work);
     await clock.advance(60);
@@ -188,8 +188,8 @@ describe("a gate", () => {
   test("lets in the one that waits and is told to stop, and keeps the order of the others", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
-    pressure.batch(SEVERAL);
-    const gate = pressure.gate("test", 1000);
+    pressure.batch(MANY);
+    const gate = pressure.gate({ worker: "test", everyMs: 1000 });
     const stop = new AbortController();
     const [inside, stopped, next, last] = [piece(), piece(), piece(), piece()];
     void gate.pass(inside.work);
@@ -209,9 +209,69 @@ describe("a gate", () => {
   test("passes on the result and the error of the work, and a failed piece leaves the gate", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
-    pressure.batch(SEVERAL);
-    const gate = pressure.gate("test", 1000);
+    pressure.batch(MANY);
+    const gate = pressure.gate({ worker: "test", everyMs: 1000 });
     await expect(gate.pass(async () => Promise.reject(new Error("broken")))).rejects.toThrow("broken");
     await expect(gate.pass(async () => 7)).resolves.toBe(7);
+  });
+
+  test("stays closed behind a piece of work for as many times as long as it took", async () => {
+    const clock = virtualClock();
+    const pressure = openPressure(clock);
+    const gate = pressure.gate({ worker: "test", everyMs: 1000, rest: 3 });
+    const [first, second] = [piece(), piece()];
+    pressure.batch(MANY);
+    void gate.pass(first.work);
+    await load(pressure, clock, 20);
+    first.state.end();
+    await clock.advance(0);
+    void gate.pass(second.work);
+    await load(pressure, clock, 50);
+    expect(second.state.began).toBe(false);
+    await load(pressure, clock, 20);
+    expect(second.state.began).toBe(true);
+  });
+
+  test("opens again within its interval, however long the piece of work before took", async () => {
+    const clock = virtualClock();
+    const pressure = openPressure(clock);
+    const gate = pressure.gate({ worker: "test", everyMs: 100, rest: Infinity });
+    const [first, second, third] = [piece(), piece(), piece()];
+    pressure.batch(MANY);
+    for (const { work } of [first, second, third]) void gate.pass(work);
+    await load(pressure, clock, 500);
+    expect([first, second, third].map(({ state }) => state.began)).toEqual([true, true, true]);
+  });
+
+  test("of work that gives way to some webhooks is narrow before one that gives way to many", async () => {
+    const clock = virtualClock();
+    const pressure = openPressure(clock);
+    const began = { some: 0, many: 0 };
+    const toSome = pressure.gate({ worker: "test", from: SOME, everyMs: 1000 });
+    const toMany = pressure.gate({ worker: "test", from: MANY, everyMs: 1000 });
+    pressure.batch(SOME);
+    for (let n = 0; n < 3; n++) {
+      void toSome.pass(() => new Promise(() => (began.some += 1)));
+      void toMany.pass(() => new Promise(() => (began.many += 1)));
+    }
+    await clock.advance(0);
+    expect(began).toEqual({ some: 1, many: 3 });
+  });
+
+  test("looks at the clock no more often the more wait at it", async () => {
+    const clock = virtualClock();
+    let sleeps = 0;
+    const pressure = openPressure({
+      now: () => clock.now(),
+      sleep: (ms, signal) => {
+        sleeps += 1;
+        return clock.sleep(ms, signal);
+      },
+    });
+    const gate = pressure.gate({ worker: "test", everyMs: 10, rest: 1 });
+    pressure.batch(MANY);
+    for (let n = 0; n < 200; n++) void gate.pass(async () => undefined);
+    await load(pressure, clock, 1000);
+    expect(sleeps).toBeLessThan(500);
   });
 });

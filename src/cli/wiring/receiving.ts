@@ -4,6 +4,7 @@
  */
 import { openDoor, type Door } from "../../api/http/door.ts";
 import { systemClock } from "../../clock.ts";
+import { watchEventLoop } from "../../event-loop.ts";
 import { openDirectory } from "../../integrations/directory.ts";
 import { openRefusals, type Refusals } from "../../journal/refusals.ts";
 import { openLogins } from "../../listeners/logins.ts";
@@ -30,6 +31,8 @@ export interface Receiving {
 export async function openReceiving(core: IntakeParts): Promise<Receiving> {
   const { closer, database, vault, config, logger } = core;
   const clock = systemClock;
+  const eventLoop = watchEventLoop();
+  closer.defer(() => eventLoop[Symbol.dispose]());
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(core);
   const refusals = closer.use(openRefusals({ database, logger, clock }));

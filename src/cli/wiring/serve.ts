@@ -8,6 +8,7 @@ import { VERSION } from "../../version.ts";
 import { systemClock } from "../../clock.ts";
 import { registerProcess, type ProcessFacts } from "../../database/processes.ts";
 import { cancellable } from "../../database/cancellable.ts";
+import { givingWay } from "../../database/giving-way.ts";
 import { ensureAdminKey } from "../../integrations/api-keys.ts";
 import { allIntegrations } from "../../integrations/unfinished.ts";
 import { startErasing } from "../../lifecycle/revocations.ts";
@@ -56,10 +57,9 @@ export interface RunningProcess {
  * @param opened what accepts webhooks already; absent: the door opens when the roles have started
  */
 export async function serve(core: Core, roles: readonly Role[], opened?: Receiving): Promise<RunningProcess> {
-  const { closer, database, vault, config, logger } = core;
+  const { closer, database, vault, config, logger, pressure } = core;
   const clock = systemClock;
   const receiving = opened ?? (await openReceiving(core));
-  const { directory, clientFor } = receiving;
   // Before the first run reads with the token that Plaid has ended.
   const takeInAll = async (): Promise<void> => {
     await takeInTokens({ database, vault, logger }, config.dataDir);
@@ -67,50 +67,44 @@ export async function serve(core: Core, roles: readonly Role[], opened?: Receivi
   };
   await takeInAll();
   closer.use(await startTakingIn({ database, logger, clock }, takeInAll));
-  closer.use(await startJanitor(janitorOptions(core)));
+  closer.use(await startJanitor(janitorOptions({ ...core, database: givingWay(database, pressure, "janitor") })));
   closer.use(await startReveals({ database, logger, clock }));
   if (roles.includes("sync")) closer.use(await startErasing({ database, logger, clock }));
   const { key, generated } = await ensureAdminKey(database, config.adminKey);
 
-  if (roles.includes("sync")) {
-    const windowSeconds = config.reconcileHours * 3600;
-    closer.use(
-      await startSync({
-        database,
-        directory,
-        vault,
-        clientFor,
-        clock,
-        logger,
-        concurrency: config.syncConcurrency,
-        leaseSeconds: config.syncLeaseSeconds,
-        pollMs: config.syncPollMs,
-        limitFactor: config.plaidLimitFactor,
-        onArrived: noteArrivals,
-        // Items that need their user are checked as often as the others.
-        ...(windowSeconds > 0 && { delays: { checkMs: windowSeconds * 1000 } }),
-      }),
-    );
-    const { plaidLimitFactor: limitFactor, syncPollMs: pollMs, dataDir } = config;
-    closer.use(
-      await startLinking({ database, directory, vault, clientFor, clock, logger, dataDir, limitFactor, pollMs }),
-    );
-    closer.use(await startFleet(fleetOptions(core, directory, clientFor)));
-    if (windowSeconds > 0) {
-      closer.use(
-        startReconciliation({ database, directory, vault, clientFor, clock, logger, windowSeconds, limitFactor }),
-      );
-    }
-  }
-  if (roles.includes("sync")) closer.use(await startSilence(silenceOptions(core, directory, clientFor)));
+  if (roles.includes("sync")) await startSyncing(core, receiving);
   if (roles.includes("relay")) closer.use(await startRelay(relayOptions(core)));
   const url = await listen(core, roles, receiving);
   await register(core, factsOf(core, roles, url));
   return { url, newAdminKey: generated ? (key ?? null) : null };
 }
 
+/** Starts what keeps the mirror equal to Plaid. */
+async function startSyncing(core: Core, { directory, clientFor }: Receiving): Promise<void> {
+  const { closer, database, vault, config, logger, pressure } = core;
+  const { plaidLimitFactor: limitFactor, syncPollMs: pollMs, dataDir } = config;
+  const windowSeconds = config.reconcileHours * 3600;
+  const deps = { database, directory, vault, clientFor, clock: systemClock, logger, limitFactor };
+  closer.use(
+    await startSync({
+      ...deps,
+      concurrency: config.syncConcurrency,
+      leaseSeconds: config.syncLeaseSeconds,
+      pollMs,
+      onArrived: noteArrivals,
+      pressure,
+      // Items that need their user are checked as often as the others.
+      ...(windowSeconds > 0 && { delays: { checkMs: windowSeconds * 1000 } }),
+    }),
+  );
+  closer.use(await startLinking({ ...deps, dataDir, pollMs }));
+  closer.use(await startFleet(fleetOptions(core, directory, clientFor)));
+  if (windowSeconds > 0) closer.use(startReconciliation({ ...deps, windowSeconds }));
+  closer.use(await startSilence(silenceOptions(core, directory, clientFor)));
+}
+
 const fleetOptions = (
-  { database, vault, config, logger }: Core,
+  { database, vault, config, logger, pressure }: Core,
   directory: FleetOptions["directory"],
   clientFor: FleetOptions["clientFor"],
 ): FleetOptions => ({
@@ -123,10 +117,11 @@ const fleetOptions = (
   limitFactor: config.plaidLimitFactor,
   syncConcurrency: config.syncConcurrency,
   pollMs: config.syncPollMs,
+  pressure,
 });
 
 const silenceOptions = (
-  { database, config, logger }: Core,
+  { database, config, logger, pressure }: Core,
   directory: Directory,
   clientFor: (integration: KnownIntegration) => PlaidClient,
 ): SilenceOptions => ({
@@ -140,9 +135,10 @@ const silenceOptions = (
   windowSeconds: (config.reconcileHours || 24) * 3600,
   limitFactor: config.plaidLimitFactor,
   journalRetentionDays: config.journalRetentionDays,
+  pressure,
 });
 
-const relayOptions = ({ database, vault, config, logger }: Core): RelayOptions => ({
+const relayOptions = ({ database, vault, config, logger, pressure }: Core): RelayOptions => ({
   database,
   vault,
   clock: systemClock,
@@ -152,6 +148,7 @@ const relayOptions = ({ database, vault, config, logger }: Core): RelayOptions =
   stopSeconds: config.relayStopSeconds,
   pollMs: config.relayPollMs,
   allowedAddresses: config.relayAllowedAddresses,
+  pressure,
 });
 
 /** From here on a rotation of the master key sees this process, or this process sees the rotation. */

@@ -11,6 +11,7 @@
 import type { Clock } from "../../clock.ts";
 import { isPassing } from "../../database/failures.ts";
 import type { Logger } from "../../logger.ts";
+import type { Gate } from "../../model/pressure.ts";
 import type { LoadedDestination } from "../model/types.ts";
 import { DestinationAttempts, type AttemptDeps } from "./attempts.ts";
 import type { LeasedDestination } from "./leases.ts";
@@ -20,6 +21,8 @@ import { createRateLimiter, type RateLimiter } from "./rate-limiter.ts";
 export interface DeliveryWorkerDeps extends AttemptDeps {
   clock: Clock;
   logger: Logger;
+  /** bursts of deliveries take turns at it, of all destinations */
+  gate: Gate;
 }
 
 const TROUBLE_PAUSE_MS = 1000;
@@ -28,6 +31,8 @@ const WOKEN = "woken";
 /** Deliveries that are sent or recorded at a time, in multiples of the concurrency: recording may lag, but not far. */
 const AT_ONCE = 4;
 const SLEEP_MAX_MS = 60_000;
+/** Deliveries that begin together while webhooks wait: their notes and records share commits. */
+const BURST = 16;
 
 export class DeliveryWorker {
   readonly id: string;
@@ -40,6 +45,9 @@ export class DeliveryWorker {
   readonly #underWay = new Set<Promise<void>>();
   /** those of them without an answer */
   #unanswered = 0;
+  /** deliveries that may still begin in this burst */
+  #burst = 0;
+  readonly #stopSignal = new AbortController();
   #stopping = false;
   #hint = new AbortController();
   #waking = false;
@@ -109,6 +117,7 @@ export class DeliveryWorker {
    */
   async stop(graceMs = this.#attempts.destination.timeoutMs): Promise<void> {
     this.#stopping = true;
+    this.#stopSignal.abort(WOKEN);
     this.#attempts.stop();
     this.#deps.limit.cancelWaiting(this);
     this.#wake();
@@ -168,6 +177,8 @@ export class DeliveryWorker {
       const { concurrency } = this;
       const atOnce = this.#attempts.health.probing ? 1 : concurrency;
       if (this.#unanswered >= atOnce || this.#underWay.size >= AT_ONCE * concurrency) return Infinity;
+      if (this.#burst === 0) await this.#enter();
+      if (this.#stopping) return 0;
       const delivery = await this.#prefetcher.next(Math.max(16, 2 * atOnce));
       if (delivery === null) return Infinity;
       // The destination may have changed while the prefetcher waited for Postgres.
@@ -183,7 +194,15 @@ export class DeliveryWorker {
     return 0;
   }
 
+  /** Waits until a burst may begin: at once, unless webhooks wait. */
+  async #enter(): Promise<void> {
+    await this.#deps.gate.pass(async () => {
+      this.#burst = BURST;
+    }, this.#stopSignal.signal);
+  }
+
   #send(delivery: PrefetchedDelivery): void {
+    this.#burst -= 1;
     // Reserved before anything is awaited, so that no other delivery uses the same place.
     this.#rateLimiter?.reserve();
     this.#unanswered += 1;

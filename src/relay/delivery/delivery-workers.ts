@@ -10,6 +10,7 @@ import type { Database } from "../../database/types.ts";
 import { startWorkerLoop, type WorkerLoop } from "../../database/worker-loop.ts";
 import type { Vault } from "../../integrations/vault.ts";
 import type { Logger } from "../../logger.ts";
+import { NO_PRESSURE, SOME, type Pressure } from "../../model/pressure.ts";
 import { openTransforms, type Transforms } from "../content/transform.ts";
 import { loadDestinations } from "../destinations/load-destinations.ts";
 import { parseHint } from "../model/deliveries-hint.ts";
@@ -35,9 +36,13 @@ export interface DeliveryOptions {
   pollMs: number;
   /** addresses and CIDR ranges that may be delivered to although they are not public */
   allowedAddresses: readonly string[];
+  /** dispatch and deliveries give way to webhooks that wait for a commit in this process */
+  pressure?: Pressure;
 }
 
 const STOP_S = 30;
+/** While webhooks wait, a burst of deliveries begins this often, to one destination after the other. */
+const BURST_EVERY_MS = 100;
 /** How long a process that stops tries to record its last results while Postgres is away. */
 const RECORD_MS = 5000;
 /** Destinations that could not be loaded are tried again: an operator may have added the missing key. */
@@ -62,7 +67,7 @@ export class DeliveryWorkers implements AsyncDisposable {
   #allWokenAt = -Infinity;
 
   constructor(options: DeliveryOptions) {
-    const { database, clock, logger, concurrency, allowedAddresses } = options;
+    const { database, clock, logger, concurrency, allowedAddresses, pressure = NO_PRESSURE } = options;
     this.#options = options;
     this.#leases = new DestinationLeases({ ...options, onEnded: () => this.#loop?.wake() });
     this.#recorder = new Recorder(options);
@@ -78,6 +83,7 @@ export class DeliveryWorkers implements AsyncDisposable {
       notes: new AttemptNotes(database),
       limit: new ConcurrencyLimit(concurrency),
       now: () => this.#leases.now(),
+      gate: pressure.gate({ worker: "deliveries", from: SOME, everyMs: BURST_EVERY_MS, rest: Infinity }),
     };
   }
 

@@ -7,6 +7,7 @@ import type { Clock } from "../../clock.ts";
 import type { Database, Queryable } from "../../database/types.ts";
 import { startWorkerLoop } from "../../database/worker-loop.ts";
 import type { Logger } from "../../logger.ts";
+import type { Gate } from "../../model/pressure.ts";
 import { fanOut, insertDeliveries, withMatcher, type MatchingRoute } from "../dispatch/fan-out.ts";
 import { formatHint } from "../model/deliveries-hint.ts";
 import type { ActiveRoute, SizedEvent } from "../model/types.ts";
@@ -19,6 +20,7 @@ export interface JobsOptions {
   clock: Clock;
   logger: Logger;
   pollMs: number;
+  gate?: Gate;
 }
 
 interface Job {
@@ -37,7 +39,7 @@ const BATCH = 500;
 const BATCH_OF_EVENTS = 100;
 
 /** Works on jobs until it is disposed, which waits for the batch under way. */
-export async function startJobs({ database, clock, logger, pollMs }: JobsOptions): Promise<AsyncDisposable> {
+export async function startJobs({ database, clock, logger, pollMs, gate }: JobsOptions): Promise<AsyncDisposable> {
   // Failed jobs are skipped until every other job has had its turn, so that they do not block the others.
   const failed = new Set<string>();
   const work = async (): Promise<boolean> => {
@@ -46,7 +48,8 @@ export async function startJobs({ database, clock, logger, pollMs }: JobsOptions
     return more;
   };
   const trouble = "a batch of a job failed; trying again";
-  return await startWorkerLoop({ database, clock, logger, channels: ["tartan_jobs"], pollMs, trouble, work });
+  const channels = ["tartan_jobs"];
+  return await startWorkerLoop({ database, clock, logger, channels, pollMs, trouble, work, ...(gate && { gate }) });
 }
 
 /**
