@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { startWorkerLoop } from "../../src/database/worker-loop.ts";
 import { silentLogger } from "../../src/logger.ts";
+import { NO_GATE, type Gate } from "../../src/model/pressure.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 import { until } from "../support/until.ts";
 
@@ -14,7 +15,7 @@ afterAll(async () => await db[Symbol.asyncDispose]());
 const HOUR_MS = 3_600_000;
 
 /** A loop whose poll interval never ends during the test; `work` counts its calls. */
-async function startLoop(work: (call: number) => Promise<boolean>, pollMs = HOUR_MS) {
+async function startLoop(work: (call: number) => Promise<boolean>, pollMs = HOUR_MS, gate: Gate = NO_GATE) {
   let calls = 0;
   const lines: string[] = [];
   const logger = {
@@ -27,6 +28,7 @@ async function startLoop(work: (call: number) => Promise<boolean>, pollMs = HOUR
     logger,
     channels: ["tartan_test_loop"],
     pollMs,
+    gate,
     trouble: "cannot work; trying again",
     work: async () => await work((calls += 1)),
   });
@@ -38,6 +40,24 @@ describe("a worker loop", () => {
     const { loop, calls } = await startLoop(async (call) => call < 3);
     await using _loop = loop;
     await until("the work is done", async () => calls() === 3);
+  });
+
+  it("waits for its turn at its gate before each piece of work", async () => {
+    const steps: string[] = [];
+    const gate = {
+      enter: async () => () => undefined,
+      pass: async <T>(work: () => Promise<T>): Promise<T> => {
+        steps.push("enter");
+        const result = await work();
+        steps.push("leave");
+        return result;
+      },
+    };
+    const work = async (): Promise<boolean> => steps.push("work") < 4;
+    const { loop } = await startLoop(work, HOUR_MS, gate);
+    await using _loop = loop;
+    await until("it has worked twice", async () => steps.length === 6);
+    expect(steps).toEqual(["enter", "work", "leave", "enter", "work", "leave"]);
   });
 
   it("works when a notification arrives on one of its channels", async () => {
