@@ -58,7 +58,7 @@ export async function load({ url, requests, connections, perSecond }: LoadOption
 const HEAD_END = Buffer.from("\r\n\r\n");
 
 /** The statuses of a socket's answers, one at a time. */
-function answersOf(socket: Socket): { next(): Promise<number> } {
+export function answersOf(socket: Socket): { next(): Promise<number> } {
   let waiting: { resolve(status: number): void; reject(error: Error): void } | null = null;
   let pending = Buffer.alloc(0);
   const fail = (error: Error) => waiting?.reject(error);

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: every figure of the README's table, each beside its limit or peer in the same run, since machines
  * differ and drift. `npm run bench -- accept sync` runs those parts; `--quick` leaves out the million and the ten
- * million and shortens the relay's ten minutes, which take most of the time.
+ * million and shortens the relay's ten minutes, which take most of the time. The soak, which takes an hour, runs only when it is named.
  */
 import { benchAccept } from "./accept.ts";
 import { benchChanges } from "./changes.ts";
@@ -16,6 +16,7 @@ import { benchConverge, benchReconcile } from "./reconcile.ts";
 import { benchRelayGrowth } from "./relay-growth.ts";
 import { benchRelay } from "./relay.ts";
 import { printRows, saveRows, tell, type Row } from "./report.ts";
+import { benchSoak } from "./soak.ts";
 import { benchSync } from "./sync.ts";
 
 const quick = process.argv.includes("--quick");
@@ -41,6 +42,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   claims: benchClaims,
   move: benchMove,
   growth: benchGrowth,
+  soak: benchSoak,
 };
 
 const asked = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -52,7 +54,9 @@ if (unknown.length > 0) {
 const chosen =
   asked.length > 0
     ? asked
-    : Object.keys(PARTS).filter((part) => !part.includes("-") && !(quick && (part === "growth" || part === "changes")));
+    : Object.keys(PARTS).filter(
+        (part) => part !== "soak" && !part.includes("-") && !(quick && (part === "growth" || part === "changes")),
+      );
 
 const rows: Row[] = [];
 for (const part of chosen) {

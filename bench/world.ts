@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Closer } from "../src/cli/wiring/closer.ts";
 import { startEmbedded } from "../src/embedded/embedded.ts";
 import { migrate } from "../src/database/migrate.ts";
@@ -14,6 +15,8 @@ import { openBase, type Base } from "../test/support/world/base.ts";
 export interface World extends Base {
   /** makes an integration whose Plaid is at `plaidUrl` */
   integrate(plaidUrl: string, clientId?: string, secret?: string): Promise<{ id: string; webhook_secret: string }>;
+  /** stops Postgres (fast shutdown) and starts it again after `downMs`, on its port */
+  restartPostgres(downMs: number): Promise<void>;
   /** a Tartan process on this database */
   tartan(args: string[], env?: Record<string, string>): Promise<TartanProcess>;
 }
@@ -26,7 +29,10 @@ export async function openWorld(settings: Record<string, string> = {}, kept?: st
   const closer = new Closer();
   const dataDir = kept ?? mkdtempSync(join(tmpdir(), "tartan-bench-"));
   if (kept === undefined) closer.defer(() => rmSync(dataDir, { recursive: true, force: true }));
-  const { url } = closer.use(await startEmbedded({ dataDir, logger: silentLogger, settings }));
+  const start = () => startEmbedded({ dataDir, logger: silentLogger, settings });
+  let postgres = await start();
+  const { url } = postgres;
+  closer.defer(async () => await postgres[Symbol.asyncDispose]());
   const database = closer.use(
     await openDatabase({ url, poolSize: 8, applicationName: "tartan bench", logger: silentLogger }),
   );
@@ -36,6 +42,13 @@ export async function openWorld(settings: Record<string, string> = {}, kept?: st
     ...base,
     integrate: (plaid_url, client_id = "bench", secret = "bench-secret") =>
       createIntegration(database, base.vault, { client_id, secret, environment: "sandbox", plaid_url }),
+    restartPostgres: async (downMs) => {
+      await postgres[Symbol.asyncDispose]();
+      await delay(downMs);
+      // It takes the port that it had, where that is free.
+      postgres = await start();
+      if (postgres.url !== url) throw new Error("Postgres is back on another port");
+    },
     tartan: async (args, env = {}) =>
       closer.use(
         await startTartan(
