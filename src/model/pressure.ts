@@ -182,10 +182,13 @@ class OneAtATime implements Gate {
     const opensAt = this.#inside === 0 ? Math.min(next, this.#closedUntil) : next;
     if (opensAt >= this.#looksAt) return;
     this.#looksAt = opensAt;
-    void this.#clock.sleep(Math.max(1, Math.ceil(opensAt - this.#clock.now()))).then(() => {
-      if (this.#looksAt === opensAt) this.#looksAt = Infinity;
-      this.#next();
-    });
+    void this.#lookAt(opensAt);
+  }
+
+  async #lookAt(opensAt: number): Promise<void> {
+    await this.#clock.sleep(Math.max(1, Math.ceil(opensAt - this.#clock.now())));
+    if (this.#looksAt === opensAt) this.#looksAt = Infinity;
+    this.#next();
   }
 }
 

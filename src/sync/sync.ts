@@ -10,6 +10,7 @@
 import { randomInt } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
+import { startWorkerLoop } from "../database/worker-loop.ts";
 import { describeError, TartanError } from "../errors.ts";
 import type { Directory, KnownIntegration } from "../model/integration.ts";
 import type { Vault } from "../integrations/vault.ts";
@@ -68,8 +69,9 @@ const TROUBLE_PAUSE_MS = 1000;
 const DEFERRED_MS = 25;
 /** While webhooks wait, a run begins at least this often, however long the others take; most begin when another one has ended. */
 const RUN_EVERY_MS = 20;
-/** While webhooks wait, the marker rests as long as it worked, at most this long. More arrivals share a transaction then. */
-const MARK_REST_MAX_MS = 100;
+/** While webhooks wait, the marker rests twice as long as it worked, so more arrivals share a transaction. */
+const MARK_REST = 2;
+const MARK_EVERY_MS = 100;
 
 class Worker implements Sync {
   readonly #options: SyncOptions;
@@ -86,12 +88,11 @@ class Worker implements Sync {
   /** where the lap over the integrations continues, "" between laps */
   #wokenLast = "";
   #nextWake = 0;
-  /** when the outbox is read without a notification */
-  #nextMark = 0;
-  /** while webhooks wait, the outbox is not read before */
-  #restsUntil = 0;
+  /** some arrivals wait for the end of another transaction */
+  #deferred = false;
   readonly #pressure: Pressure;
   readonly #gate: Gate;
+  /** the marker, and what listens */
   readonly #listening: AsyncDisposable[] = [];
   #working: Promise<void> = Promise.resolve();
 
@@ -107,17 +108,24 @@ class Worker implements Sync {
   }
 
   async start(): Promise<void> {
-    const { database } = this.#options;
-    const onDue = (): void => this.#hint.abort();
-    const onArrived = (): void => {
-      this.#nextMark = 0;
-      this.#hint.abort();
-    };
-    this.#listening.push(
-      await database.listen("tartan_due", onDue),
-      await database.listen("tartan_arrived", onArrived),
-    );
+    this.#listening.push(await this.#options.database.listen("tartan_due", () => this.#hint.abort()));
     this.#working = this.#work();
+    this.#listening.push(await this.#startMarking());
+  }
+
+  /** Marks in a loop of its own, so that claims do not wait for the marks of thousands of webhooks. */
+  async #startMarking(): Promise<AsyncDisposable> {
+    const { database, clock, logger, pollMs } = this.#options;
+    return await startWorkerLoop({
+      database,
+      clock,
+      logger,
+      channels: ["tartan_arrived"],
+      pollMs: () => (this.#deferred ? Math.min(DEFERRED_MS, pollMs) : pollMs),
+      trouble: "cannot mark the subjects of webhooks; trying again",
+      gate: this.#pressure.gate({ worker: "marker", everyMs: MARK_EVERY_MS, rest: MARK_REST }),
+      work: () => this.#mark(),
+    });
   }
 
   async #work(): Promise<void> {
@@ -128,9 +136,7 @@ class Worker implements Sync {
       try {
         await this.#sweep();
         await this.#wake();
-        const more = await this.#mark();
         if (free > 0 && (await this.#claim(free)) === free) continue;
-        if (more) continue;
       } catch (error) {
         logger.warn({ error }, "cannot claim due subjects; trying again");
         await clock.sleep(TROUBLE_PAUSE_MS);
@@ -151,21 +157,14 @@ class Worker implements Sync {
 
   /** Marks the arrivals of some rows of the outbox. @returns whether there are more */
   async #mark(): Promise<boolean> {
-    const { database, clock, pollMs, onArrived } = this.#options;
-    const began = clock.now();
-    if (began < this.#nextMark) return false;
-    if (this.#pressure.high && began < this.#restsUntil) {
-      this.#nextMark = this.#restsUntil;
-      return false;
-    }
-    // A notification that comes from here on causes another poll.
-    this.#nextMark = began + pollMs;
+    const { database, onArrived } = this.#options;
     const { subjects, more, deferred } = await markWaiting(database, onArrived);
-    this.#restsUntil = clock.now() + Math.min(clock.now() - began, MARK_REST_MAX_MS);
-    // This worker may be full while others are idle.
-    if (subjects > 0) this.#due.give();
-    if (more) this.#nextMark = 0;
-    else if (deferred) this.#nextMark = Math.min(this.#nextMark, clock.now() + DEFERRED_MS);
+    this.#deferred = deferred;
+    if (subjects > 0) {
+      this.#hint.abort();
+      // This worker may be full while others are idle.
+      this.#due.give();
+    }
     return more;
   }
 
@@ -190,8 +189,7 @@ class Worker implements Sync {
     const { clock, pollMs } = this.#options;
     // A random spread, so that idle processes do not all poll at the same instant.
     const longest = this.#wokenLast === "" ? pollMs : Math.min(WAKE_MS, pollMs);
-    const untilMark = Math.max(1, this.#nextMark - clock.now());
-    await clock.sleep(Math.min(longest - randomInt(Math.ceil(longest / 4)), untilMark), this.#hint.signal);
+    await clock.sleep(longest - randomInt(Math.ceil(longest / 4)), this.#hint.signal);
   }
 
   /** Runs a claim; never rejects. */
@@ -276,9 +274,9 @@ class Worker implements Sync {
     this.#stopping = true;
     this.#hint.abort();
     await this.#working;
+    for (const each of this.#listening) await each[Symbol.asyncDispose]();
     for (const stop of this.#running.values()) stop.abort(new Error("the worker stops"));
     await Promise.allSettled(this.#running.keys());
-    for (const each of this.#listening) await each[Symbol.asyncDispose]();
     await this.#outbox[Symbol.asyncDispose]();
     await this.#due[Symbol.asyncDispose]();
   }
