@@ -12,7 +12,7 @@ import type { Intake } from "../model/intake.ts";
 import { receiverRoutes, type ReceiverDeps } from "../receiver/route.ts";
 import { recordUnroutable, requestIn, type Unroutable, type UnroutableReason } from "../receiver/unroutable.ts";
 import { urlAt } from "./http/address.ts";
-import { answerErrors, answerGarbage } from "./http/answers.ts";
+import { addHeaders, answerErrors, answerGarbage, sendError } from "./http/answers.ts";
 import type { Door } from "./http/door.ts";
 import { answerUnrouted } from "./http/methods.ts";
 import { validatorCompiler } from "./http/validation.ts";
@@ -46,13 +46,52 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     scope.setSerializerCompiler(serializerCompiler);
     const typed = scope.withTypeProvider<ZodTypeProvider>();
     if (roles.api) await restApi(typed, { ...deps, publicUrl: () => publicUrl(deps) });
-    await typed.register(async (inner) => probes(inner, { database, intake: deps.intake, logger }));
+    await typed.register(async (inner) => probes(inner, { roles, database, intake: deps.intake, logger }));
   });
   // Hooks run in reverse order: registered last, so that what the others close is closed when nobody uses it any more.
   app.addHook("onClose", () => door.answered(app));
   await app.ready();
   return app;
 }
+
+type OutageDeps = Omit<ReceiverDeps, "allowedSources"> &
+  Pick<ServerDeps, "door" | "config" | "intake" | "roles" | "database">;
+
+/**
+ * Builds what answers behind the door of a receiver that has not reached Postgres since its start: webhooks and probes. Everything else
+ * is 503 with Retry-After, like the answer of a whole server whose Postgres is away.
+ * @throws TartanError as `createServer` does
+ */
+export async function createOutageServer(deps: OutageDeps): Promise<FastifyInstance> {
+  const { config, roles, database, logger, door, intake } = deps;
+  const app = newInstance(deps);
+  if (!roles.api) answerUnrouted(app, (path) => hintFor(path, roles));
+  else answerAll(app, unreached);
+  await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
+  await app.register(async (scope) => {
+    scope.setValidatorCompiler(validatorCompiler);
+    scope.setSerializerCompiler(serializerCompiler);
+    await scope
+      .withTypeProvider<ZodTypeProvider>()
+      .register(async (inner) => probes(inner, { roles, database, intake, logger }));
+  });
+  app.addHook("onClose", () => door.answered(app));
+  await app.ready();
+  return app;
+}
+
+function answerAll(app: FastifyInstance, error: () => TartanError): void {
+  app.setNotFoundHandler((request, reply) => {
+    addHeaders(request, reply);
+    return sendError(reply, error());
+  });
+}
+
+const unreached = (): TartanError =>
+  new TartanError(
+    "database_unavailable",
+    "Postgres has not been reached since this process started. Webhooks are accepted meanwhile; try again in a moment.",
+  );
 
 function checkProxies(trusted: readonly string[]): void {
   const faults = trusted.filter((entry) => {
@@ -74,14 +113,14 @@ const UNROUTABLE: Partial<Record<string, UnroutableReason>> = {
 type RecordUnroutable = (request: Unroutable, reason: UnroutableReason) => void;
 
 const recorderOf =
-  ({ roles, refusals }: ServerDeps): RecordUnroutable =>
+  ({ roles, refusals }: Pick<ServerDeps, "roles" | "refusals">): RecordUnroutable =>
   (request, reason) => {
     if (roles.receiver) recordUnroutable(refusals, request, reason);
   };
 
 const requestOf = ({ method, url, ip }: FastifyRequest): Unroutable => ({ method, path: url, remoteAddress: ip });
 
-function newInstance(deps: ServerDeps): FastifyInstance {
+function newInstance(deps: Pick<ServerDeps, "logger" | "config" | "roles" | "refusals">): FastifyInstance {
   const { logger, config } = deps;
   checkProxies(config.trustedProxies);
   const unroutable = recorderOf(deps);

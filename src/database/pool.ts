@@ -154,8 +154,15 @@ export const urlOf = (database: Database): string => partsOf(database).url;
 /** True when a session over `urlOf` lasts as long as its connection and is not shared with other clients. */
 export const isDirect = (database: Database): boolean => partsOf(database).direct;
 
-/** The facts about the server, read when `database` was opened. */
+/**
+ * The facts about the server, read when `database` was opened.
+ * @throws TartanError `database_unavailable` when it was deferred and is not attached yet
+ */
 export const factsOf = (database: Database): Facts => partsOf(database).facts;
+
+/** The unsafe settings of the server; empty while it has never been reached. */
+export const warningsOf = (database: Database): string[] =>
+  database instanceof LateDatabase && !database.attached ? [] : factsOf(database).warnings;
 
 /**
  * The reserved connections of `database`, with short limits: for work that must not wait behind other work, such as

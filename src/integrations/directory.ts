@@ -12,9 +12,11 @@ import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { isIntegrationId } from "../model/ids.ts";
-import { SEEN_WITHIN_MS, type Directory, type Environment, type KnownIntegration } from "../model/integration.ts";
+import type { Kept } from "../model/kept.ts";
+import { SEEN_WITHIN_MS, type Directory, type KnownIntegration } from "../model/integration.ts";
 import type { Logger } from "../logger.ts";
-import { LOAD_INTEGRATIONS } from "./queries.ts";
+import { fromKept, toKept, type IntegrationRow as Row, type KeptIntegration } from "./kept-integrations.ts";
+import { INTEGRATIONS_MAX, LOAD_INTEGRATIONS } from "./queries.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import type { Vault } from "./vault.ts";
 
@@ -23,18 +25,17 @@ interface DirectoryOptions {
   vault: Vault;
   logger: Logger;
   clock: Clock;
+  /** where the integrations survive a restart while Postgres is away; absent: nowhere */
+  kept?: Kept<KeptIntegration[]>;
 }
 
-interface Row {
-  id: string;
-  environment: Environment;
-  plaid_url: string;
-  client_id: string;
-  client_secret_sealed: Buffer;
-  webhook_secret_sealed: Buffer;
-  country_codes: string[];
-  days_requested: number | null;
-  include_original_description: boolean;
+/** The directory over Postgres. */
+export interface PostgresDirectory extends Directory, AsyncDisposable {
+  /**
+   * Reads every integration again: those that were deleted are not found any more.
+   * @throws TartanError `database_unavailable`
+   */
+  reload(): Promise<void>;
 }
 
 type Value = KnownIntegration | TartanError | null;
@@ -56,8 +57,15 @@ const RETRY_MS = 1_000;
 const PATIENCE_MS = 500;
 const UNKNOWN_MAX = 10_000;
 const LOOK_MAX = 200;
+/** Made-up ids that may wait for a Postgres that does not answer; a statement looks up 200 of them. */
+const WAITING_MAX = 10_000;
+/** Plaid waits 10 s for its answer. */
+const WAIT_MAX_MS = 5_000;
+/** Changes come together; each costs a read of all integrations. */
+const RELOAD_AFTER_MS = 2_000;
+const RELOAD_EVERY_MS = 60_000;
 
-class CachingDirectory implements Directory, AsyncDisposable {
+class CachingDirectory implements PostgresDirectory {
   readonly #options: DirectoryOptions;
   readonly #known = new Map<string, Entry>();
   /** id → fresh until, oldest first */
@@ -66,6 +74,10 @@ class CachingDirectory implements Directory, AsyncDisposable {
   #looking: Map<string, Lookup> | undefined;
   /** ids that changed during their lookup: its result may be from before the change */
   readonly #overtaken = new Set<string>();
+  readonly #rows = new Map<string, Row>();
+  /** counts the changes: a row that was read before the last one is kept as stale */
+  #changes = 0;
+  #reloading: NodeJS.Timeout | undefined;
   #listening: AsyncDisposable | undefined;
 
   constructor(options: DirectoryOptions) {
@@ -73,10 +85,48 @@ class CachingDirectory implements Directory, AsyncDisposable {
   }
 
   async open(): Promise<void> {
-    const { database } = this.#options;
+    const { database, kept, logger } = this.#options;
     this.#listening = await database.listen("tartan_integrations", () => this.#changed());
-    const { rows } = await database.query<Row>(LOAD_INTEGRATIONS, [null]);
-    for (const row of rows) this.#keep(row.id, this.#open(row));
+    const remembered = (await kept?.read()) ?? null;
+    for (const row of fromKept(remembered ?? [])) this.#keep(row.id, row, false);
+    try {
+      await this.reload();
+    } catch (error) {
+      if (remembered === null || !isAway(error)) throw error;
+      logger.warn(
+        { integrations: remembered.length },
+        "Postgres is away; the integrations are those that this process kept",
+      );
+    }
+    this.#reloadIn(RELOAD_EVERY_MS);
+  }
+
+  async reload(): Promise<void> {
+    const before = this.#changes;
+    const { rows } = await this.#options.database.query<Row>(LOAD_INTEGRATIONS, [null]);
+    const isCurrent = this.#changes === before;
+    for (const row of rows) this.#keep(row.id, row, isCurrent);
+    const found = new Set(rows.map(({ id }) => id));
+    // A read of so many rows is not all of them.
+    const gone = rows.length >= INTEGRATIONS_MAX ? [] : [...this.#known.keys()].filter((id) => !found.has(id));
+    for (const id of gone) this.#keep(id, null, isCurrent);
+    this.#remember();
+  }
+
+  /** Only where it keeps them: without that, an integration is read when a webhook for it comes. */
+  #reloadIn(ms: number): void {
+    if (!this.#options.kept) return;
+    clearTimeout(this.#reloading);
+    this.#reloading = setTimeout(() => {
+      // While Postgres is away, lookups say so in the log.
+      void this.reload()
+        .catch(() => undefined)
+        .finally(() => this.#listening && this.#reloadIn(RELOAD_EVERY_MS));
+    }, ms).unref();
+  }
+
+  #remember(): void {
+    this.#options.kept?.keep(toKept(this.#rows.values()));
   }
 
   async find(id: string): Promise<KnownIntegration | null> {
@@ -85,11 +135,23 @@ class CachingDirectory implements Directory, AsyncDisposable {
     const entry = this.#known.get(id);
     if (entry && entry.freshUntil > now) return served(entry.value);
     if ((this.#unknown.get(id) ?? 0) > now) return null;
-    if (!entry) {
-      await this.#lookUp(id);
-      return served(this.#known.get(id)?.value ?? null);
+    if (entry) return await this.#refreshed(id, entry);
+    await this.#inTime(this.#lookUp(id));
+    return served(this.#known.get(id)?.value ?? null);
+  }
+
+  /** @throws TartanError `database_unavailable` when it takes too long for the sender */
+  async #inTime(look: Promise<void>): Promise<void> {
+    const over = new AbortController();
+    const late = this.#options.clock.sleep(WAIT_MAX_MS, over.signal).then(() => {
+      if (!over.signal.aborted) throw away();
+    });
+    try {
+      await Promise.race([look, late]);
+    } finally {
+      over.abort();
+      late.catch(() => undefined);
     }
-    return await this.#refreshed(id, entry);
   }
 
   async #refreshed(id: string, stale: Entry): Promise<KnownIntegration | null> {
@@ -101,6 +163,8 @@ class CachingDirectory implements Directory, AsyncDisposable {
     });
     await Promise.race([look, clock.sleep(PATIENCE_MS, patience.signal)]);
     patience.abort();
+    // A Postgres that does not answer delays one request in a second, not each.
+    stale.freshUntil = Math.max(stale.freshUntil, clock.now() + RETRY_MS);
     const entry = this.#known.get(id);
     if (entry) return served(entry.value);
     return this.#unknown.has(id) ? null : served(stale.value);
@@ -109,7 +173,9 @@ class CachingDirectory implements Directory, AsyncDisposable {
   /** Resolves when `id` has been looked up: at once, or by the next statement when one is running. */
   async #lookUp(id: string): Promise<void> {
     const underWay = this.#overtaken.has(id) ? undefined : this.#looking?.get(id);
-    const lookup = underWay ?? this.#waiting.get(id) ?? newLookup();
+    const waiting = underWay ?? this.#waiting.get(id);
+    if (!waiting && this.#waiting.size >= WAITING_MAX) throw away();
+    const lookup = waiting ?? newLookup();
     if (!underWay) this.#waiting.set(id, lookup);
     if (!this.#looking) void this.#lookUpWaiting();
     await lookup.promise;
@@ -124,9 +190,9 @@ class CachingDirectory implements Directory, AsyncDisposable {
         const { rows } = await this.#options.database.query<Row>(LOAD_INTEGRATIONS, [[...batch.keys()]]);
         const found = new Map(rows.map((row) => [row.id, row]));
         for (const id of batch.keys()) {
-          const row = found.get(id);
-          this.#keep(id, row ? this.#open(row) : null);
+          this.#keep(id, found.get(id) ?? null, !this.#overtaken.has(id));
         }
+        this.#remember();
         for (const lookup of batch.values()) lookup.settle();
       } catch (error) {
         for (const lookup of batch.values()) lookup.settle(error);
@@ -137,14 +203,16 @@ class CachingDirectory implements Directory, AsyncDisposable {
     }
   }
 
-  #keep(id: string, value: Value): void {
-    // An outdated result is kept as stale: it is usable, and the next request looks it up again.
-    const freshUntil = this.#overtaken.has(id) ? 0 : this.#options.clock.now() + SEEN_WITHIN_MS;
+  /** @param isCurrent false for what may be outdated: it is usable, and the next request looks it up again */
+  #keep(id: string, row: Row | null, isCurrent: boolean): void {
+    const freshUntil = isCurrent ? this.#options.clock.now() + SEEN_WITHIN_MS : 0;
     this.#unknown.delete(id);
-    if (value !== null) {
-      this.#known.set(id, { value, freshUntil });
+    if (row !== null) {
+      this.#rows.set(id, row);
+      this.#known.set(id, { value: this.#open(row), freshUntil });
       return;
     }
+    this.#rows.delete(id);
     this.#known.delete(id);
     this.#unknown.set(id, freshUntil);
     const oldest = this.#unknown.keys().next();
@@ -174,16 +242,27 @@ class CachingDirectory implements Directory, AsyncDisposable {
 
   /** A notification does not name the integration (see queries.ts), so every entry becomes stale. */
   #changed(): void {
+    this.#changes += 1;
+    this.#reloadIn(RELOAD_AFTER_MS);
     for (const entry of this.#known.values()) entry.freshUntil = 0;
     this.#unknown.clear();
     for (const id of this.#looking?.keys() ?? []) this.#overtaken.add(id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#listening?.[Symbol.asyncDispose]();
+    const listening = this.#listening;
     this.#listening = undefined;
+    clearTimeout(this.#reloading);
+    await listening?.[Symbol.asyncDispose]();
   }
 }
+
+const away = (): TartanError =>
+  new TartanError("database_unavailable", "The integration cannot be looked up just now. Send the webhook again.", {
+    retryAfterSeconds: 5,
+  });
+
+const isAway = (error: unknown): boolean => error instanceof TartanError && error.code === "database_unavailable";
 
 function newLookup(): Lookup {
   let settle: Lookup["settle"] = () => undefined;
@@ -200,8 +279,12 @@ function served(value: Value): KnownIntegration | null {
   return value;
 }
 
-/** Loads all integrations, so that Postgres may fail right afterwards, and listens for changes. */
-export async function openDirectory(options: DirectoryOptions): Promise<Directory & AsyncDisposable> {
+/**
+ * Loads all integrations, so that Postgres may fail right afterwards, and listens for changes. While Postgres is away it begins
+ * with those that were kept.
+ * @throws TartanError `database_unavailable` when Postgres is away and nothing was kept
+ */
+export async function openDirectory(options: DirectoryOptions): Promise<PostgresDirectory> {
   const directory = new CachingDirectory(options);
   await directory.open();
   return directory;

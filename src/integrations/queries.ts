@@ -151,13 +151,16 @@ export const FORGET_INTEGRATION = `
 
 /* The directory. */
 
+/** Rows of one read of all integrations. */
+export const INTEGRATIONS_MAX = 10_000;
+
 export const LOAD_INTEGRATIONS: Statement = {
   name: "integrations_load",
   text: `
     select id, environment, plaid_url, client_id, client_secret_sealed, webhook_secret_sealed, country_codes,
       days_requested, include_original_description
     from tartan.integrations where deleted_at is null and ($1::text[] is null or id = any ($1))
-    limit 10000`,
+    limit ${INTEGRATIONS_MAX}`,
 };
 
 /* Items. */

@@ -29,3 +29,11 @@ export interface SpoolFacts {
 export interface SpoolStatus {
   status(): SpoolFacts;
 }
+
+/** The state of the spool of an engine; null where it has none. */
+export function spoolOf(engine: object): SpoolFacts | null {
+  return "status" in engine ? (engine as SpoolStatus).status() : null;
+}
+
+/** True while arrivals can be acknowledged without the database. */
+export const takesArrivals = ({ state }: SpoolFacts): boolean => state !== "off" && state !== "full";

@@ -2,40 +2,55 @@
  * Probes: is the process alive (livez), can it do its work (readyz), and its metrics. They need no API key, contain no data
  * of users, and write nothing into the log.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { collectDefaultMetrics } from "prom-client";
 import { z } from "zod";
-import { factsOf } from "../../database/pool.ts";
-import { openReadiness } from "../../database/readiness.ts";
+import { warningsOf } from "../../database/pool.ts";
+import { DEADLINE_MS, openReadiness } from "../../database/readiness.ts";
 import type { Database } from "../../database/types.ts";
 import { describeError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { Intake } from "../../model/intake.ts";
 import { metrics, registry } from "../../metrics.ts";
 import { described } from "../../model/schema.ts";
+import { SPOOL_STATES, spoolOf, takesArrivals, type SpoolFacts } from "../../model/spool.ts";
 import { dueDepth } from "../../sync/queries.ts";
 import { addHeaders } from "../http/answers.ts";
 import { openly, type Api } from "../http/operation.ts";
 
 interface ProbeDeps {
+  roles: { receiver: boolean };
   database: Database;
   intake: Pick<Intake, "problem">;
   logger: Logger;
 }
 
-export function probes(app: Api, { database, intake, logger }: ProbeDeps): void {
+/** Kubernetes waits a second for a probe. A receiver that can spool must answer then, whatever Postgres does. */
+const SPOOLING_DEADLINE_MS = 600;
+/** The gauges of the queue are left out of an answer when Postgres takes longer: Prometheus waits 10 s. */
+const QUEUE_DEADLINE_MS = 2_000;
+
+export function probes(app: Api, { roles, database, intake, logger }: ProbeDeps): void {
   // The registry belongs to the process, which may have several servers, as in tests.
   if (!registry.getSingleMetric("process_cpu_seconds_total")) collectDefaultMetrics({ register: registry });
   const readiness = openReadiness(database);
-  const warnings = factsOf(database).warnings;
+  const warnings = () => warningsOf(database);
   const readQueue = queueGauges(database, logger);
   app.addHook("onRequest", async (request, reply) => addHeaders(request, reply));
 
   app.get("/livez", { schema: LIVEZ }, async () => ({ status: "ok" as const }));
 
   app.get("/readyz", { schema: READYZ }, async (_request, reply) => {
-    const reasons = [await readiness(), intake.problem()].filter((reason) => reason !== null);
-    if (reasons.length === 0) return { status: "ready" as const, reasons, warnings };
-    return reply.code(503).send({ status: "not_ready" as const, reasons, warnings });
+    const spool = spoolOf(intake);
+    const isOpen = roles.receiver && spool !== null && takesArrivals(spool);
+    const fault = await readiness(isOpen ? SPOOLING_DEADLINE_MS : DEADLINE_MS);
+    const faults = [fault?.reason ?? null, intake.problem()].filter((reason) => reason !== null);
+    // A load balancer must not take out a receiver that still acknowledges webhooks.
+    const isReady = faults.length === 0 || (isOpen && fault?.away !== false && intake.problem() === null);
+    const [reasons, degraded] = isReady ? [[], faults] : [faults, []];
+    const body = { reasons, degraded, warnings: warnings(), spool: spool === null ? null : shown(spool) };
+    if (isReady) return { status: "ready" as const, ...body };
+    return reply.code(503).send({ status: "not_ready" as const, ...body });
   });
 
   app.get("/metrics", { schema: METRICS }, async (_request, reply) => {
@@ -55,7 +70,7 @@ function queueGauges(database: Database, logger: Logger): () => Promise<void> {
   let underWay: Promise<void> | undefined;
   const read = async (): Promise<void> => {
     try {
-      const { unmarked, due, oldest_due_seconds } = await dueDepth(database);
+      const { unmarked, due, oldest_due_seconds } = await inTime(dueDepth(database), QUEUE_DEADLINE_MS);
       metrics.webhooksUnmarked.set(unmarked);
       metrics.subjectsDue.set(due);
       metrics.oldestDueSeconds.set(oldest_due_seconds);
@@ -71,6 +86,47 @@ function queueGauges(database: Database, logger: Logger): () => Promise<void> {
   return () => (underWay ??= read());
 }
 
+/** @throws Error when it takes longer */
+async function inTime<T>(answer: Promise<T>, ms: number): Promise<T> {
+  const over = new AbortController();
+  const late = delay(ms, undefined, { signal: over.signal }).then(() => {
+    throw new Error(`Postgres did not answer within ${ms / 1000} s`);
+  });
+  late.catch(() => undefined);
+  answer.catch(() => undefined);
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    over.abort();
+  }
+}
+
+const shown = ({ state, waiting, bytes, since, oldest, damaged, problem }: SpoolFacts) => ({
+  state,
+  waiting,
+  bytes,
+  since: since?.toISOString() ?? null,
+  oldest: oldest?.toISOString() ?? null,
+  damaged,
+  problem,
+});
+
+const Spool = z
+  .object({
+    state: described(
+      z.enum(SPOOL_STATES),
+      "`straight`: webhooks go to Postgres. `spooling`: they go to the file. `draining`: the file is moved to Postgres. `off`, " +
+        "`full`: nothing can be accepted while Postgres is away.",
+    ),
+    waiting: described(z.number(), "Webhooks and linked items that are acknowledged and not in Postgres yet."),
+    bytes: described(z.number(), "Size of its files."),
+    since: described(z.string().nullable(), "When the first of them went to the file; null while none does."),
+    oldest: described(z.string().nullable(), "When the oldest that waits arrived."),
+    damaged: described(z.number(), "Damaged places that were stepped over."),
+    problem: described(z.string().nullable(), "Why it is off or full, or does not drain."),
+  })
+  .meta({ description: "The spool of this process; null in a process without one." });
+
 const Alive = z.object({ status: z.literal("ok") }).meta({
   description: "The process answers.",
   examples: [{ status: "ok" }],
@@ -80,17 +136,28 @@ const Ready = z
   .object({
     status: z.enum(["ready", "not_ready"]),
     reasons: described(z.array(z.string()), "Why it is not ready; empty when it is."),
+    degraded: described(
+      z.array(z.string()),
+      "What does not work although the process is ready: Postgres is away, and its spool accepts webhooks.",
+    ),
     warnings: described(z.array(z.string()), "Unsafe settings of Postgres, such as fsync; empty if there are none."),
+    spool: Spool.nullable(),
   })
   .meta({
     description: "Whether the process can do its work.",
-    examples: [{ status: "ready", reasons: [], warnings: [] }],
+    examples: [{ status: "ready", reasons: [], degraded: [], warnings: [], spool: null }],
   });
 
 const NotReady = Ready.meta({
   description: "What is missing.",
   examples: [
-    { status: "not_ready", reasons: ["nothing can be stored: Postgres did not answer within 3 s"], warnings: [] },
+    {
+      status: "not_ready",
+      reasons: ["nothing can be stored: Postgres did not answer within 3 s"],
+      degraded: [],
+      warnings: [],
+      spool: null,
+    },
   ],
 });
 
@@ -115,8 +182,8 @@ const READYZ = {
     operationId: "readyz",
     summary: "Can it work?",
     description:
-      "Whether Tartan can store a webhook now: Postgres answers in time, accepts a write, and has the right schema. Send the " +
-      "process no traffic while this is 503.",
+      "Whether Tartan can acknowledge a webhook now: Postgres answers in time, accepts a write, and has the right schema; or Postgres is " +
+      "away and the spool of this receiver takes webhooks, then `degraded` says so. Send the process no traffic while this is 503.",
   }),
   response: { 200: Ready, 503: NotReady },
 };

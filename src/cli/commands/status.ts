@@ -2,6 +2,8 @@
 import { Command } from "commander";
 import { listProcesses, type TartanProcess } from "../../database/processes.ts";
 import { systemClock } from "../../clock.ts";
+import { loadConfig, readTartanEnvironment } from "../../config.ts";
+import { TartanError } from "../../errors.ts";
 import { listIntegrations } from "../../integrations/integrations.ts";
 import { retentionState, type RetentionState } from "../../journal/retention.ts";
 import {
@@ -13,6 +15,7 @@ import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../re
 import { silenceState, type SentListCounts, type StoppedIntegration } from "../../silence/stopped.ts";
 import { queueDepth } from "../../sync/queries.ts";
 import { withCore, type Core } from "../wiring/core.ts";
+import { askRunning, type RunningServer } from "../wiring/running.ts";
 import { stateOf } from "../output/describe.ts";
 import {
   ago,
@@ -34,8 +37,55 @@ export function statusCommand(): Command {
   return new Command("status")
     .description("show what waits and what fails")
     .option("--json", "print JSON")
-    .action(withCore(status));
+    .action(async (flags: { json?: true }) => {
+      try {
+        await withCore(status)(flags);
+      } catch (error) {
+        if (!(error instanceof TartanError) || !WITHOUT_POSTGRES.has(error.code)) throw error;
+        await statusWithoutPostgres(error, flags);
+      }
+    });
 }
+
+/** `data_dir_in_use`: a server owns the data directory, and its embedded Postgres does not run. */
+const WITHOUT_POSTGRES = new Set(["database_unavailable", "data_dir_in_use"]);
+
+/** Postgres has nearly all that `status` shows; the servers of this data directory say how they do without it. */
+async function statusWithoutPostgres(error: TartanError, { json }: { json?: true }): Promise<void> {
+  const servers = await askRunning(loadConfig(readTartanEnvironment(process.env).env).dataDir);
+  if (servers.length === 0) throw error;
+  process.exitCode = 1;
+  const { code, message } = error;
+  if (json) return sayJson({ error: { code, message }, processes: servers });
+  say(red(`Postgres cannot be reached: ${message}`));
+  for (const { url, roles, pid, ready } of servers) {
+    say();
+    sayFacts({
+      process: `${url} ${dim(`${roles.join(", ")} (pid ${pid})`)}`,
+      webhooks: describeIntake(ready),
+      spool: describeSpool(ready.spool),
+      missing: [...ready.reasons, ...ready.degraded].join("\n"),
+    });
+  }
+}
+
+const describeIntake = ({ status }: RunningServer["ready"]): string =>
+  status === "ready" ? green("are accepted") : red("are refused with 503; Plaid sends them again for a day");
+
+function describeSpool(spool: RunningServer["ready"]["spool"]): string | null {
+  if (spool === null) return null;
+  const { state: word, waiting, bytes, since, oldest, damaged, problem } = spool;
+  const what = waiting === 0 ? green("nothing waits") : yellow(`${plural(waiting, "arrival")} waiting, ${mib(bytes)}`);
+  const when = [since && `since ${ago(since)}`, oldest && `the oldest from ${ago(oldest)}`].filter(Boolean);
+  const lines = [
+    `${word}: ${[what, ...when].join(", ")}`,
+    damaged > 0 && red(`${plural(damaged, "damaged place")}: see the folder spool/damaged of the data directory`),
+    problem && red(problem),
+  ];
+  return lines.filter(Boolean).join("\n");
+}
+
+const mib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
 
 async function status({ database }: Core, { json }: { json?: true }): Promise<void> {
   const depth = await queueDepth(database);

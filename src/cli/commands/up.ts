@@ -4,10 +4,11 @@ import { describeOptions } from "../../config.ts";
 import { TartanError } from "../../errors.ts";
 import { listIntegrations } from "../../integrations/integrations.ts";
 import { LOG_FORMATS, type LogFormat } from "../../logger.ts";
-import { openCore, type Core } from "../wiring/core.ts";
+import type { Core } from "../wiring/core.ts";
 import { bold, cyan, dim, tell, yellow } from "../output/print.ts";
-import { ROLES, serve, type Role, type RunningProcess } from "../wiring/serve.ts";
+import { ROLES, type Role, type RunningProcess } from "../wiring/serve.ts";
 import { untilStopped } from "../wiring/signals.ts";
+import { start } from "../wiring/start.ts";
 
 export function upCommand(): Command {
   return new Command("up")
@@ -18,8 +19,8 @@ export function upCommand(): Command {
     .action(async ({ only, logFormat }: { only?: string; logFormat?: LogFormat }) => {
       const roles = readRoles(only);
       const env = { ...process.env, ...(logFormat && { TARTAN_LOG_FORMAT: logFormat }) };
-      await using core = await openCore(env, { as: "server" });
-      const running = await serve(core, roles);
+      await using started = await start(env, roles);
+      const { core, running } = started;
       await greet(core, roles, running);
       core.logger.info({ roles, url: running.url }, "tartan is up");
       await untilStopped();

@@ -38,6 +38,7 @@ import { pruneRuns, pruneSubjects } from "../../sync/prune.ts";
 import { pruneSent } from "../../silence/forget.ts";
 import { startSilence, type SilenceOptions } from "../../silence/silence.ts";
 import { startSync } from "../../sync/sync.ts";
+import { openCaches } from "./caches.ts";
 import type { Core } from "./core.ts";
 import { recordsOf } from "./engines.ts";
 import { openReceiving, type Receiving } from "./receiving.ts";
@@ -59,7 +60,7 @@ export interface RunningProcess {
 export async function serve(core: Core, roles: readonly Role[], opened?: Receiving): Promise<RunningProcess> {
   const { closer, database, vault, config, logger, pressure } = core;
   const clock = systemClock;
-  const receiving = opened ?? (await openReceiving(core));
+  const receiving = opened ?? (await openReceiving(core, roles.includes("receiver") ? openCaches(core) : null));
   // Before the first run reads with the token that Plaid has ended.
   const takeInAll = async (): Promise<void> => {
     await takeInTokens({ database, vault, logger }, config.dataDir);

@@ -1,0 +1,50 @@
+/**
+ * The log lines of work that is repeated, such as a loop or a lookup: while Postgres is away each try fails, and a line for each would
+ * bury the line that says why.
+ *
+ *   working → (failed) said at once → failing, said once a minute with the number of failures → (worked) said once → working
+ */
+import { describeError } from "./errors.ts";
+import type { Logger } from "./logger.ts";
+
+const SAY_EVERY_MS = 60_000;
+
+export class FailureLog {
+  readonly #logger: Pick<Logger, "warn" | "error" | "info">;
+  readonly #level: "warn" | "error";
+  #since: number | null = null;
+  /** ms; null before the first line about this failure */
+  #said: number | null = null;
+  #unsaid = 0;
+
+  constructor(logger: Pick<Logger, "warn" | "error" | "info">, level: "warn" | "error" = "warn") {
+    this.#logger = logger;
+    this.#level = level;
+  }
+
+  /** Whether the last try failed. */
+  get failing(): boolean {
+    return this.#since !== null;
+  }
+
+  /** A try failed. `fields` must hold no secret. */
+  failed(error: unknown, message: string, fields: Record<string, unknown> = {}): void {
+    const now = performance.now();
+    this.#since ??= now;
+    this.#unsaid += 1;
+    if (this.#said !== null && now - this.#said < SAY_EVERY_MS) return;
+    this.#logger[this.#level]({ ...fields, error: describeError(error), failures: this.#unsaid }, message);
+    this.#said = now;
+    this.#unsaid = 0;
+  }
+
+  /** A try worked. Costs nothing while none has failed. */
+  worked(message: string): void {
+    if (this.#since === null) return;
+    const seconds = Math.round((performance.now() - this.#since) / 1000);
+    this.#logger.info({ after_s: seconds }, message);
+    this.#since = null;
+    this.#said = null;
+    this.#unsaid = 0;
+  }
+}
