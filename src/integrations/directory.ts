@@ -143,15 +143,18 @@ class CachingDirectory implements PostgresDirectory {
   /** @throws TartanError `database_unavailable` when it takes too long for the sender */
   async #inTime(look: Promise<void>): Promise<void> {
     const over = new AbortController();
-    const late = this.#options.clock.sleep(WAIT_MAX_MS, over.signal).then(() => {
-      if (!over.signal.aborted) throw away();
-    });
+    const late = this.#late(over.signal);
+    late.catch(() => undefined);
     try {
       await Promise.race([look, late]);
     } finally {
       over.abort();
-      late.catch(() => undefined);
     }
+  }
+
+  async #late(signal: AbortSignal): Promise<void> {
+    await this.#options.clock.sleep(WAIT_MAX_MS, signal);
+    if (!signal.aborted) throw away();
   }
 
   async #refreshed(id: string, stale: Entry): Promise<KnownIntegration | null> {
