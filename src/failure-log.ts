@@ -3,17 +3,22 @@
  * bury the line that says why.
  *
  *   working → (failed) said at once → failing, said once a minute with the number of failures → (worked) said once → working
+ *
+ * What fails and works in turn is said once in ten seconds.
  */
 import { describeError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 
 const SAY_EVERY_MS = 60_000;
+const SAY_AGAIN_MS = 10_000;
 
 export class FailureLog {
   readonly #logger: Pick<Logger, "warn" | "error" | "info">;
   readonly #level: "warn" | "error";
   #since: number | null = null;
-  /** ms; null before the first line about this failure */
+  /** whether there is a line about this failure */
+  #saidThis = false;
+  /** when the last line was written, ms */
   #said: number | null = null;
   #unsaid = 0;
 
@@ -30,9 +35,11 @@ export class FailureLog {
   /** A try failed. `fields` must hold no secret. */
   failed(error: unknown, message: string, fields: Record<string, unknown> = {}): void {
     const now = performance.now();
-    this.#since ??= now;
     this.#unsaid += 1;
-    if (this.#said !== null && now - this.#said < SAY_EVERY_MS) return;
+    const pause = this.#saidThis ? SAY_EVERY_MS : SAY_AGAIN_MS;
+    this.#since ??= now;
+    if (this.#said !== null && now - this.#said < pause) return;
+    this.#saidThis = true;
     this.#logger[this.#level]({ ...fields, error: describeError(error), failures: this.#unsaid }, message);
     this.#said = now;
     this.#unsaid = 0;
@@ -42,9 +49,9 @@ export class FailureLog {
   worked(message: string): void {
     if (this.#since === null) return;
     const seconds = Math.round((performance.now() - this.#since) / 1000);
-    this.#logger.info({ after_s: seconds }, message);
     this.#since = null;
-    this.#said = null;
     this.#unsaid = 0;
+    if (this.#saidThis) this.#logger.info({ after_s: seconds }, message);
+    this.#saidThis = false;
   }
 }

@@ -1,9 +1,11 @@
 /**
  * Log lines on stderr, one for each event, so that stdout stays free for the output of commands. The logger cuts tokens and
  * secrets out of every field (redaction.ts). That is the second protection; the first is that no code logs payloads.
+ * What repeats while Postgres is away is said once a minute (log-repeats.ts).
  */
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from "pino";
 import { describeError } from "./errors.ts";
+import { openRepeats } from "./log-repeats.ts";
 import { redact, redactText } from "./redaction.ts";
 
 export type { Logger } from "pino";
@@ -27,6 +29,7 @@ export function createLogger(
   level: LogLevel,
   output: DestinationStream = pino.destination({ dest: 2, sync: true }),
 ): Logger {
+  const repeats = openRepeats();
   const options: LoggerOptions = {
     level,
     base: {},
@@ -35,7 +38,9 @@ export function createLogger(
     serializers: { err: describe, error: describe },
     hooks: {
       logMethod(args, method) {
-        const texts = args.map((arg: unknown) => (typeof arg === "string" ? redactText(arg) : arg));
+        const said = repeats(args);
+        if (said === null) return;
+        const texts = said.map((arg: unknown) => (typeof arg === "string" ? redactText(arg) : arg));
         method.apply(this, texts as Parameters<typeof method>);
       },
     },

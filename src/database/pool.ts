@@ -5,11 +5,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { reservedConnections } from "../config.ts";
 import { TartanError } from "../errors.ts";
+import { FailureLog } from "../failure-log.ts";
 import type { Logger } from "../logger.ts";
 import { clientConfig } from "./connection/client-config.ts";
 import { readFacts, type Facts } from "./connection/facts.ts";
 import { isRepeatable, translateFailure } from "./failures.ts";
-import { BoundedPool, type Suspicion } from "./connection/bounded-pool.ts";
+import { BoundedPool } from "./connection/bounded-pool.ts";
 import type { Work } from "./connection/limits.ts";
 import { openListener, type Listener } from "./connection/listener.ts";
 import type { Database, Queryable, Result, Statement } from "./types.ts";
@@ -195,8 +196,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const pooled = facts.pooled || directUrl !== undefined;
   const direct = !pooled || directUrl !== undefined;
   const reserved = reservedConnections(poolSize);
-  const suspicion: Suspicion = { before: 0 };
-  const open = (work: Work, size: number) => new BoundedPool({ config, beside, size, work, pooled, suspicion, logger });
+  const shares = { suspicion: { before: 0 }, outage: new FailureLog(logger, "error") };
+  const open = (work: Work, size: number) => new BoundedPool({ config, beside, size, work, pooled, ...shares, logger });
   const shared = open("normal", poolSize - reserved);
   return new PooledDatabase({
     shared,

@@ -8,6 +8,7 @@
  */
 import { Client, Pool, type ClientBase, type ClientConfig, type PoolClient } from "pg";
 import { TartanError } from "../../errors.ts";
+import type { FailureLog } from "../../failure-log.ts";
 import type { Logger } from "../../logger.ts";
 import { drop, send, wasDropped, within } from "./exchange.ts";
 import { isConnectionFailure, translateFailure } from "../failures.ts";
@@ -37,6 +38,8 @@ export interface BoundedPoolOptions {
   work: Work;
   pooled: boolean;
   suspicion: Suspicion;
+  /** of all pools of the database: says when Postgres cannot be reached, and when it can again */
+  outage: FailureLog;
   logger: Logger;
 }
 
@@ -50,11 +53,13 @@ export class BoundedPool implements Queryable, AsyncDisposable {
   /** when each idle connection last answered */
   readonly #answered = new WeakMap<ClientBase, number>();
   readonly #suspicion: Suspicion;
+  readonly #outage: FailureLog;
 
-  constructor({ config, beside, size, work, pooled, suspicion, logger }: BoundedPoolOptions) {
+  constructor({ config, beside, size, work, pooled, suspicion, outage, logger }: BoundedPoolOptions) {
     this.#work = work;
     this.#pooled = pooled;
     this.#suspicion = suspicion;
+    this.#outage = outage;
     this.#pool = new Pool({
       ...config,
       Client: ImpatientClient as unknown as new () => ClientBase,
@@ -80,6 +85,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
       this.#pids.set(client, rows[0]?.pid ?? 0);
     }
     this.#clients.add(client);
+    this.#outage.worked("Postgres is reached again");
   }
 
   /** Connections that are idle now are dropped when a statement would use them. */
@@ -195,7 +201,11 @@ export class BoundedPool implements Queryable, AsyncDisposable {
       try {
         client = await this.#pool.connect();
       } catch (error) {
-        throw translateFailure(error);
+        const translated = translateFailure(error);
+        const isAway = translated instanceof TartanError && translated.code === "database_unavailable";
+        if (isAway && !this.#pool.ending)
+          this.#outage.failed(translated, "Postgres cannot be reached; what needs it waits");
+        throw translated;
       }
       if ((this.#answered.get(client) ?? Infinity) > this.#suspicion.before) return client;
       // pg ends the connection with a message that may never arrive.
