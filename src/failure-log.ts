@@ -6,7 +6,6 @@
  *
  * What fails and works in turn is said once in ten seconds.
  */
-import { describeError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 
 const SAY_EVERY_MS = 60_000;
@@ -40,7 +39,7 @@ export class FailureLog {
     this.#since ??= now;
     if (this.#said !== null && now - this.#said < pause) return;
     this.#saidThis = true;
-    this.#logger[this.#level]({ ...fields, error: describeError(error), failures: this.#unsaid }, message);
+    this.#logger[this.#level]({ ...fields, error, failures: this.#unsaid }, message);
     this.#said = now;
     this.#unsaid = 0;
   }
