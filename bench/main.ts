@@ -9,6 +9,7 @@ import { benchClaims } from "./claims.ts";
 import { benchEverything } from "./everything.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
+import { benchIncrements } from "./increments.ts";
 import { benchMarking } from "./marking.ts";
 import { benchMove } from "./move.ts";
 import { benchProducts } from "./products.ts";
@@ -28,6 +29,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   accept: () => benchAccept({ million: !quick }),
   marking: benchMarking,
   sync: benchSync,
+  increments: benchIncrements,
   freshness: benchFreshness,
   everything: benchEverything,
   products: benchProducts,

@@ -2,13 +2,10 @@
  * marking: how fast one marker makes items due of webhooks that were accepted, each of an item of its own. The same webhooks are
  * appended first, in batches of the size that a busy intake commits, which is what a marker has to keep up with.
  */
-import { randomBytes } from "node:crypto";
 import { append } from "../src/journal/append.ts";
-import { newUuid } from "../src/model/ids.ts";
-import type { NewWebhook } from "../src/model/webhook.ts";
 import { markWaiting } from "../src/sync/marker.ts";
-import { webhookBody } from "../test/support/plaid-signer.ts";
 import { rate, tell, type Row } from "./report.ts";
+import { webhookAbout } from "./webhooks.ts";
 import { openWorld, type World } from "./world.ts";
 
 const WEBHOOKS = 60_000;
@@ -44,7 +41,7 @@ async function round({ database }: World, integrationId: string): Promise<{ appe
   for (let from = 1; from <= WEBHOOKS; from += BATCH) {
     await append(
       database,
-      Array.from({ length: BATCH }, (_, index) => webhook(integrationId, `item_${from + index}`)),
+      Array.from({ length: BATCH }, (_, index) => webhookAbout(integrationId, `item_${from + index}`)),
     );
   }
   const between = performance.now();
@@ -52,27 +49,4 @@ async function round({ database }: World, integrationId: string): Promise<{ appe
   const ended = performance.now();
   const perSecond = (ms: number): number => WEBHOOKS / (ms / 1000);
   return { appended: perSecond(between - began), marked: perSecond(ended - between) };
-}
-
-function webhook(integrationId: string, itemId: string): NewWebhook {
-  const receivedAt = new Date();
-  return {
-    id: newUuid(receivedAt),
-    integrationId,
-    source: "PLAID",
-    subject: { kind: "item", id: itemId },
-    itemId,
-    webhookType: "TRANSACTIONS",
-    webhookCode: "SYNC_UPDATES_AVAILABLE",
-    environment: "sandbox",
-    receivedAt,
-    body: webhookBody({ item_id: itemId }),
-    // Shaped like a JWT of Plaid's, in length.
-    proof: {
-      jwt: randomBytes(300).toString("base64url"),
-      tokenSha256: randomBytes(32),
-      keyId: "bench",
-      signedAt: receivedAt,
-    },
-  };
 }

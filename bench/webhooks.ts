@@ -3,6 +3,8 @@
  */
 import { execFileSync } from "node:child_process";
 import { generateKeyPairSync, randomBytes, sign, verify } from "node:crypto";
+import { newUuid } from "../src/model/ids.ts";
+import type { NewWebhook } from "../src/model/webhook.ts";
 import { newSigningKey, signJwt, startKeyServer, webhookBody } from "../test/support/plaid-signer.ts";
 
 export interface Signer extends AsyncDisposable {
@@ -64,4 +66,28 @@ function nodeVerifications(): number {
     count += 200;
   }
   return count / ((performance.now() - began) / 1000);
+}
+
+/** A webhook as the receiver hands it over: there are new transactions of the item. */
+export function webhookAbout(integrationId: string, itemId: string): NewWebhook {
+  const receivedAt = new Date();
+  return {
+    id: newUuid(receivedAt),
+    integrationId,
+    source: "PLAID",
+    subject: { kind: "item", id: itemId },
+    itemId,
+    webhookType: "TRANSACTIONS",
+    webhookCode: "SYNC_UPDATES_AVAILABLE",
+    environment: "sandbox",
+    receivedAt,
+    body: webhookBody({ item_id: itemId }),
+    // Shaped like a JWT of Plaid's, in length.
+    proof: {
+      jwt: randomBytes(300).toString("base64url"),
+      tokenSha256: randomBytes(32),
+      keyId: "bench",
+      signedAt: receivedAt,
+    },
+  };
 }
