@@ -175,6 +175,13 @@ export function urgent(database: Database): Queryable {
   return { query: async (statement, values) => await urgent(database.connected).query(statement, values) };
 }
 
+/**
+ * Runs `work` on one connection without a transaction. Statements that it sends before the first one is answered travel together, which costs
+ * much less than sending each by itself.
+ */
+export const together = async <T>(database: Database, work: (q: Queryable) => Promise<T>): Promise<T> =>
+  database instanceof PooledDatabase ? await database.parts.shared.together(work) : await work(database);
+
 /** Runs statements that may take minutes, each in a transaction of its own. */
 export const patient = (database: Database): Queryable => ({
   query: (statement, values) => database.transaction((tx) => tx.query(statement, values), "long"),

@@ -8,6 +8,8 @@ import type { Work } from "./connection/limits.ts";
 export interface Statement {
   name: string;
   text: string;
+  /** it writes nothing, so that it may be sent together with the BEGIN of its transaction */
+  writesNothing?: true;
 }
 
 export interface Result<Row> {
@@ -16,6 +18,7 @@ export interface Result<Row> {
 }
 
 export interface Queryable {
+  /** In a transaction, statements that are sent before the first one is answered travel together and run in their order. */
   query<Row = Record<string, unknown>>(
     statement: string | Statement,
     values?: readonly unknown[],

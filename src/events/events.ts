@@ -34,6 +34,8 @@ export interface PartedEvent extends Head {
   /** a SELECT of `part`, from 1, and `data`, which is JSON text, in the order of the parts */
   select: Statement;
   values: readonly unknown[];
+  /** it has no more parts than this; absent: not known */
+  partsMax?: number;
 }
 
 /**
@@ -48,14 +50,50 @@ export async function recordEvents(tx: Queryable, events: readonly (NewEvent | P
 
 /** `recordEvents` without the NOTIFY, for a caller that notifies less often than it records. */
 export async function recordQuietly(tx: Queryable, events: readonly (NewEvent | PartedEvent)[]): Promise<string[]> {
-  const given: { n: number; event: NewEvent }[] = [];
-  const made: { n: number; id: string }[] = [];
+  return await recordRest(tx, await recordMade(tx, events));
+}
+
+/** Events of which those that Postgres builds are recorded, and the others are not yet. */
+export interface HalfRecorded {
+  given: readonly { n: number; event: NewEvent }[];
+  made: readonly { n: number; id: string }[];
+  types: readonly string[];
+}
+
+/** The places of one transaction's events: an id has twelve bits for them. */
+const PLACES = 4096;
+
+/**
+ * Records the events that Postgres builds from rows: the first half of `recordQuietly`, for a caller that sends other statements
+ * together with it. Where it is known that all events have a place, their statements are sent at once, each with as many places as it
+ * may have parts.
+ */
+export async function recordMade(
+  tx: Queryable,
+  events: readonly (NewEvent | PartedEvent)[],
+): Promise<HalfRecorded> {
+  const given: HalfRecorded["given"][number][] = [];
+  const types = [...new Set(events.map(({ type }) => type))];
+  const width = events.reduce((sum, event) => sum + ("data" in event ? 1 : (event.partsMax ?? Infinity)), 0);
+  const isSpread = width <= PLACES;
+  const made: Promise<{ n: number; id: string }[]>[] = [];
   let n = 0;
   for (const event of events) {
-    if ("data" in event) given.push({ n: n++, event });
-    else for (const id of await recordParts(tx, event, n)) made.push({ n: n++, id });
+    if ("data" in event) {
+      given.push({ n: n++, event });
+      continue;
+    }
+    const first = n;
+    const parts = recordParts(tx, event, first).then((ids) => ids.map((id, part) => ({ n: first + part, id })));
+    made.push(parts);
+    n += isSpread && event.partsMax !== undefined ? event.partsMax : (await parts).length;
   }
-  if (n === 0) return [];
+  return { given, made: (await Promise.all(made)).flat(), types };
+}
+
+/** Records the other events, and the row of the outbox that names all of them. @returns the ids in the order of the events */
+export async function recordRest(tx: Queryable, { given, made, types }: HalfRecorded): Promise<string[]> {
+  if (given.length + made.length === 0) return [];
   const { rows } = await tx.query<{ id: string }>(RECORD_EVENTS, [
     given.map(({ n }) => n),
     given.map(({ event }) => event.type),
@@ -69,7 +107,7 @@ export async function recordQuietly(tx: Queryable, events: readonly (NewEvent | 
     given.map(({ event }) => JSON.stringify(event.data)),
     made.map(({ n }) => n),
     made.map(({ id }) => id),
-    [...new Set(events.map(({ type }) => type))],
+    types,
   ]);
   return rows.map(({ id }) => id);
 }

@@ -24,7 +24,7 @@ import { both, UNTOUCHED } from "./changes.ts";
 import { compared, surplus, together } from "./differences.ts";
 import { expectStaged } from "./stage.ts";
 import { noteUnfit } from "./unfit-queries.ts";
-import type { Applied, Changes, Compared, Page, Reading, Scope, Unfit } from "./types.ts";
+import type { Applied, Changes, Compared, Reading, Scope, Unfit } from "./types.ts";
 
 /** The statements of a table, built once. */
 interface Statements {
@@ -65,7 +65,8 @@ export type AppliedTables = ReadonlyMap<string, Applied>;
 /**
  * Applies a reading to each table of its resource, page by page in order, so that of a row that several pages mention the last
  * word counts. Writes only rows that changed; a row that comes back is added again. After a whole reading, what it lacked
- * is removed.
+ * is removed. The statements of a reading of one page are all sent before this returns, so that what the caller sends next travels
+ * with them and runs after them.
  * @param unfit null: a value that does not fit its column is an error of Postgres'. A list: such values are null, rows
  *   without a key are passed over, and both are noted and added to the list.
  */
@@ -76,36 +77,69 @@ export async function applyReading(
   unfit: Unfit[] | null = null,
 ): Promise<AppliedTables> {
   const { resource, pages } = reading;
+  const revealed = scope.revealed?.includes(resource.name) ?? false;
+  const tables = tablesOf(resource).map((of) => ({ ...of, revealed }));
+  if (isShort(reading, unfit)) {
+    const steps = await Promise.all(tables.map((of) => applyPage(tx, scope, reading, of)));
+    return new Map(tables.map(({ table }, n) => [table.name, steps[n] ?? UNTOUCHED]));
+  }
   await expectStaged(tx, scope, resource.name, pages.filter(({ text }) => text === null).length);
   const applied = new Map<string, Applied>();
-  const revealed = scope.revealed?.includes(resource.name) ?? false;
-  for (const of of tablesOf(resource))
-    applied.set(of.table.name, await applyToTable(tx, scope, reading, { ...of, revealed }, unfit));
+  for (const of of tables) applied.set(of.table.name, await applyToTable(tx, scope, reading, of, unfit));
   return applied;
+}
+
+/** Whether all statements of the reading are known before the first one is answered: the usual reading of one page. */
+export const isShort = ({ pages, compare }: Reading, unfit: readonly Unfit[] | null): boolean =>
+  pages.length === 1 && pages[0]?.text !== null && compare === undefined && unfit === null;
+
+/** Applies the only page of a reading to a table. Sends all statements at once. */
+async function applyPage(tx: Queryable, scope: Scope, reading: Reading, of: Mirrored): Promise<Applied> {
+  const { resource, pages } = reading;
+  const { upsert, remove } = statementsOf(of);
+  const [page = { text: null, rows: false, removals: false }] = pages;
+  const values = [scope.integrationId, scope.subjectId, page.text, scope.leaseToken, resource.name, 0];
+  const given = of.table.given ? [JSON.stringify(scope.facts)] : [];
+  const gone = unseenStep(reading, of);
+  const steps = [
+    ...(page.rows ? [apply(tx, upsert, [...values, ...given])] : []),
+    ...(page.removals && remove ? [apply(tx, remove, values)] : []),
+    ...(gone ? [apply(tx, gone.statement, [...values.slice(0, 5), ...gone.within])] : []),
+  ];
+  return (await Promise.all(steps)).reduce(both, UNTOUCHED);
+}
+
+/** What removes the rows of a table that a whole reading lacked; null where the reading does not tell. */
+function unseenStep({ resource, whole, within }: Reading, of: Mirrored): { statement: Statement; within: string[] } | null {
+  if (!whole) return null;
+  if (!within) return { statement: statementsOf(of).unseen, within: [] };
+  const first: Mirrored = { resource, table: resource.tables[0] };
+  if (hasColumns(of.table, [within.column]))
+    return { statement: removeUnseen(of, within.column), within: [within.from, within.to] };
+  return hasColumns(first.table, of.table.key) ? { statement: removeUnnamed(of, first), within: [] } : null;
 }
 
 async function applyToTable(
   tx: Queryable,
   scope: Scope,
-  { resource, pages, whole, within, compare }: Reading,
+  reading: Reading,
   of: Mirrored,
   unfit: Unfit[] | null,
 ): Promise<Applied> {
-  const { noteUnfit, remove, unseen, ...upserts } = statementsOf(of);
+  const { resource, pages, within, compare } = reading;
+  const { noteUnfit, remove, ...upserts } = statementsOf(of);
   const upsert = chosen(upserts, compare !== undefined, unfit !== null);
   const { integrationId, subjectId, leaseToken } = scope;
   let total = UNTOUCHED;
   let found: Compared | undefined;
-  const step = async (statement: Statement, values: readonly unknown[]): Promise<void> => {
-    total = both(total, await apply(tx, statement, values));
-  };
-  const stepUnseen = async (statement: Statement, values: readonly unknown[]): Promise<void> => {
-    const gone = await apply(tx, statement, values);
-    total = both(total, gone);
-    if (compare) found = together(found ?? NOTHING, surplus(of, gone, compare));
+  const step = async (statement: Statement, values: readonly unknown[]): Promise<Applied> => {
+    const applied = await apply(tx, statement, values);
+    total = both(total, applied);
+    return applied;
   };
   const given = of.table.given ? [JSON.stringify(scope.facts)] : [];
-  const reconcile = whole && (await hasCurrentRows(tx, scope, of));
+  const gone = unseenStep(reading, of);
+  const reconcile = gone !== null && (await hasCurrentRows(tx, scope, of));
   for (const [number, page] of pages.entries()) {
     const values = [integrationId, subjectId, page.text, leaseToken, resource.name, number];
     if (page.rows && compare)
@@ -118,13 +152,9 @@ async function applyToTable(
   const withoutKey = (unfit ?? []).filter(({ expected }) => expected === "key");
   const keyless = withoutKey.some((each) => within !== undefined || each.table === of.table.name);
   if (reconcile && !keyless) {
-    const last: Page | undefined = pages.at(-1);
-    const values = [integrationId, subjectId, last?.text ?? null, leaseToken, resource.name];
-    const first: Mirrored = { resource, table: resource.tables[0] };
-    if (!within) await stepUnseen(unseen, values);
-    else if (hasColumns(of.table, [within.column]))
-      await stepUnseen(removeUnseen(of, within.column), [...values, within.from, within.to]);
-    else if (hasColumns(first.table, of.table.key)) await stepUnseen(removeUnnamed(of, first), values);
+    const values = [integrationId, subjectId, pages.at(-1)?.text ?? null, leaseToken, resource.name, ...gone.within];
+    const removed = await step(gone.statement, values);
+    if (compare) found = together(found ?? NOTHING, surplus(of, removed, compare));
   }
   return compare ? { ...total, compared: found ?? NOTHING } : total;
 }
@@ -155,9 +185,8 @@ async function hasCurrentRows(tx: Queryable, scope: Scope, of: Mirrored): Promis
 
 /** How many rows of the resource, in all of its tables, the subject has that are not removed. */
 export async function countCurrent(tx: Queryable, scope: Scope, resource: Resource): Promise<number> {
-  let sum = 0;
-  for (const of of tablesOf(resource)) sum += await countIn(tx, scope, of);
-  return sum;
+  const counts = await Promise.all(tablesOf(resource).map((of) => countIn(tx, scope, of)));
+  return counts.reduce((sum, rows) => sum + rows, 0);
 }
 
 /** How many rows an item has in the tables whose number is shown with it, by the names of the tables. */
@@ -259,22 +288,21 @@ export async function applyError(
 
 /**
  * The resource's fields of the summary, `update_info`, such as `{ plaid_accounts: [{ account_id, type, name }] }`, from the rows as
- * they are now; `rows` is how many the resource has of them.
+ * they are now; `rows` is how many the resource has of them. All of its statements are sent before it returns.
  */
 export async function summaryOf(
   tx: Queryable,
   scope: Scope,
   resource: Resource,
-  rows: number,
+  rows: Promise<number>,
 ): Promise<Record<string, unknown>> {
-  const summary: Record<string, unknown> = {};
   const values = [scope.integrationId, scope.subjectId];
-  for (const of of tablesOf(resource)) {
-    for (const [name, field] of Object.entries(of.table.summary ?? {})) {
-      if ("count" in field) summary[name] = resource.tables.length === 1 ? rows : await countIn(tx, scope, of);
-      else if ("list" in field) summary[name] = (await tx.query(listRows(of, field.list), values)).rows;
-      else summary[name] = (await tx.query(listRows(of, [field.value]), values)).rows[0]?.[field.value] ?? null;
-    }
-  }
-  return summary;
+  const fields = tablesOf(resource).flatMap((of) =>
+    Object.entries(of.table.summary ?? {}).map(async ([name, field]) => {
+      if ("count" in field) return [name, resource.tables.length === 1 ? await rows : await countIn(tx, scope, of)];
+      if ("list" in field) return [name, (await tx.query(listRows(of, field.list), values)).rows];
+      return [name, (await tx.query(listRows(of, [field.value]), values)).rows[0]?.[field.value] ?? null];
+    }),
+  );
+  return Object.fromEntries((await Promise.all(fields)) as [string, unknown][]);
 }

@@ -36,11 +36,14 @@ export function selectChanges(
   of: Mirrored,
   { changes, keys }: Applied,
   runId: string,
-): { select: Statement; values: unknown[] } | null {
-  if (changes.added + changes.modified + changes.removed === 0) return null;
+): { select: Statement; values: unknown[]; partsMax: number } | null {
+  const rows = changes.added + changes.modified + changes.removed;
+  if (rows === 0) return null;
   const values = [integrationId, subjectId, runId, JSON.stringify(changes)];
   return {
     select: changedRows(of, keys === null ? "all" : "keys"),
     values: keys === null ? values : [...values, [...new Set(keys)]],
+    // A part has one row at least.
+    partsMax: rows,
   };
 }

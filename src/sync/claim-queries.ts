@@ -122,11 +122,17 @@ export const GIVE_UP = statement(
   attempts = attempts + 1, last_error = $6, status = $7 where ${SUBJECT} and lease_token = $4`,
 );
 
-/** The first thing in the transaction of a run; see CLAIM for what the lock is for. */
-export const FENCE = statement(
-  "fence",
-  `select from sync.subjects where ${SUBJECT} and lease_token = $4 for key share`,
-);
+/**
+ * The first thing in the transaction of a run; see CLAIM for what the lock is for. The statements of a run find rows by their keys, for
+ * which one plan serves all values: to plan the wide ones for each run took longer than to run them (3.5 ms of 5.2 for an event).
+ */
+export const FENCE: Statement = {
+  ...statement(
+    "fence",
+    `select set_config('plan_cache_mode', 'force_generic_plan', true) from sync.subjects where ${SUBJECT} and lease_token = $4 for key share`,
+  ),
+  writesNothing: true,
+};
 
 /**
  * The same in a statement that keeps a staged page and does nothing else. A crash of Postgres deletes such a page anyway, so its commit need
@@ -147,8 +153,9 @@ export const LOCK = statement(
 );
 
 /**
- * Ends a run: $5 again, $6 due in ms, $7 hold in ms, $8 status, $9 attempts, $10 error, $11 pending, $12 verified at, $13
- * count what is unserved still, $14 whether $12 is to be kept. A subject that only waits for a limit keeps its last error.
+ * Ends a run: $5 the generation that it claimed, $6 due in ms, $7 hold in ms, $8 status, $9 attempts, $10 error, $11 pending, $12 verified
+ * at, $13 count what is unserved still, $14 whether $12 is to be kept, $15 it is due again in any case. At another generation it is due
+ * again. A subject that only waits for a limit keeps its last error.
  */
 export const finish = (kind: string): Statement =>
   statement(
@@ -156,10 +163,10 @@ export const finish = (kind: string): Statement =>
     `
 update sync.subjects s set lease_token = null,
   not_before = statement_timestamp() + $7::float8 * interval '1 ms',
-  due_at = case when $5 then statement_timestamp() + coalesce($7::float8, 0) * interval '1 ms'
+  due_at = case when $15 or s.generation <> $5 then statement_timestamp() + coalesce($7::float8, 0) * interval '1 ms'
                 else statement_timestamp() + $6::float8 * interval '1 ms' end,
   status = $8, attempts = $9, last_error = case when $8 = 'retrying' and $10::jsonb is null then s.last_error else $10::jsonb end, claimed = $11, verified_at = case when $14 then $12 else s.verified_at end,
-  oldest_unserved = case when $13 then (
+  oldest_unserved = case when $13 or s.generation <> $5 then (
     select id from journal.webhooks
     where ${waitingFor(kind)} and id >= s.oldest_unserved order by id limit 1) end
 where ${SUBJECT} and lease_token = $4`,

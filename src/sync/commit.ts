@@ -8,7 +8,7 @@
  * after that lock: transactions that lock a subject and its webhooks lock the subject first.
  */
 import type { Database, Queryable } from "../database/types.ts";
-import { recordQuietly } from "../events/events.ts";
+import { recordMade, recordRest } from "../events/events.ts";
 import { revealedOf } from "../integrations/reveals.ts";
 import { forgetRequested, markServed, noteTakenUp, type WaitingWebhook } from "../journal/served.ts";
 import { mirroredUser, newCounterparts, type Counterparts } from "../mirror/counterparts.ts";
@@ -18,7 +18,7 @@ import { EVERYTHING } from "../model/webhook.ts";
 import { isRevealable, resourcesOf, rootOf, rootTable } from "../resources/index.ts";
 import { unserved, type Ending, type Written } from "./ending.ts";
 import { eventsOf } from "./events.ts";
-import { settleFullCheck, wrongRows } from "./full-check.ts";
+import { isFullCheck, settleFullCheck, wrongRows } from "./full-check.ts";
 import { healed, recordHealed } from "./gap.ts";
 import { markDue } from "./marks.ts";
 import { forgetLoops, settleLoops } from "./loops.ts";
@@ -33,7 +33,7 @@ import { findReferences, findTroubled } from "./references.ts";
 import { fence } from "./staging.ts";
 import type { Outcome, UpdateInfo } from "./types.ts";
 import { UNREAD, unreadOutcome } from "./unread.ts";
-import { writeReadings } from "./write-readings.ts";
+import { applyReadings, keepStatuses, verifiedAfter } from "./write-readings.ts";
 
 /** The result of a run, for logs and metrics. */
 export interface Committed {
@@ -64,27 +64,49 @@ export async function commitRun(database: Database, ending: Ending): Promise<Com
 export const isRefusedValue = (error: unknown): boolean =>
   error instanceof Error && /^(22...|23502|54000)$/.test(String((error as { code?: unknown }).code));
 
+/** Five round trips where nothing is special: what does not depend on an answer is sent at once. */
 async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | null): Promise<Committed> {
   return await database.transaction(async (tx) => {
-    await fence(tx, opened.scope);
-    const ending = { ...opened, scope: { ...opened.scope, revealed: await revealed(tx, opened) } };
-    const isUserNew = await isNewUser(tx, ending);
-    const written = await writeReadings(tx, ending, unfit);
-    await keepRun(tx, ending, written);
-    const changed = healed(ending, written.info);
-    const wrong = wrongRows(ending, written);
-    if (changed.length > 0) await recordHealed(tx, ending, { changed }, written.info);
-    if (wrong.rows.length > 0)
-      await recordHealed(tx, ending, { changed: wrong.resources, wrong: wrong.rows }, written.info);
+    const [revealedNow, isUserNew] = await begin(tx, opened);
+    const ending = { ...opened, scope: { ...opened.scope, revealed: revealedNow } };
+    const applying = await applyReadings(tx, ending, unfit);
+    const verifiedAt = verifiedAfter(ending, applying.kept);
+    const written = { ...applying, verifiedAt };
     const notices = await noticesAfter(tx, ending, written);
     const counterparts = await counterpartsIn(tx, ending, written, isUserNew);
-    await recordQuietly(tx, eventsOf(ending, written, notices, counterparts));
+    const [recorded] = await Promise.all([
+      recordMade(tx, eventsOf(ending, written, notices, counterparts)),
+      keepStatuses(tx, ending, written),
+      keepRun(tx, ending, written),
+    ]);
+    const found = await recordFound(tx, ending, written);
     await noteRevoked(tx, ending, written);
     if (leavesRepaired(ending, notices)) await askAboutItem(tx, ending.claim);
     await settlePages(tx, ending);
-    await settle(tx, ending, written, notices);
-    return { info: written.info, healed: changed, wrong: wrong.resources, unfit: unfit ?? [] };
+    await follow(tx, ending, written);
+    await Promise.all([recordRest(tx, recorded), settle(tx, ending, written, notices)]);
+    return { info: written.info, ...found, unfit: unfit ?? [] };
   }, "long");
+}
+
+/** Makes sure of the lease first of all. @returns what the integration reveals, and whether the user is new */
+async function begin(tx: Queryable, opened: Ending): Promise<[readonly string[], boolean]> {
+  const [, ...found] = await Promise.all([fence(tx, opened.scope), revealed(tx, opened), isNewUser(tx, opened)]);
+  return found;
+}
+
+/** Records what no webhook had announced. @returns the resources */
+async function recordFound(
+  tx: Queryable,
+  ending: Ending,
+  written: Written,
+): Promise<Pick<Committed, "healed" | "wrong">> {
+  const changed = healed(ending, written.info);
+  const wrong = wrongRows(ending, written);
+  if (changed.length > 0) await recordHealed(tx, ending, { changed }, written.info);
+  if (wrong.rows.length > 0)
+    await recordHealed(tx, ending, { changed: wrong.resources, wrong: wrong.rows }, written.info);
+  return { healed: changed, wrong: wrong.resources };
 }
 
 /**
@@ -185,19 +207,21 @@ async function keepRun(
 /** True for a run that only waited for Tartan's own rate limit. It gets no row, since a long history waits often. */
 const isHeldBack = (outcome: Outcome): boolean => "failure" in outcome && outcome.failure.class === "limited";
 
-/** Writes update_info and processed_at to the webhooks. */
+/** Writes update_info and processed_at to the webhooks. All of its statements are sent before it returns. */
 async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<void> {
   const { claim, decision, early, served, idle } = ending;
   // A webhook that does not wait for a failed resource was served in full, even if the run failed otherwise.
   const servedInfo = decision.status === "retrying" ? { ...info, outcome: "synced" } : info;
-  await markServed(tx, idsOf(served), servedInfo);
-  await noteTakenUp(tx, idsOf(early));
-  for (const outcome of UNREAD) {
-    const unread = idle.filter(({ type, code }) => unreadOutcome(claim.kind, type, code) === outcome);
-    await markServed(tx, idsOf(unread), { outcome });
-  }
-  // Requested resources that this run could not read stay requested.
-  await forgetRequested(tx, idsOf(unserved(ending).filter(({ requested }) => requested.length > 0)));
+  await Promise.all([
+    markServed(tx, idsOf(served), servedInfo),
+    noteTakenUp(tx, idsOf(early)),
+    ...UNREAD.map((outcome) => {
+      const unread = idle.filter(({ type, code }) => unreadOutcome(claim.kind, type, code) === outcome);
+      return markServed(tx, idsOf(unread), { outcome });
+    }),
+    // Requested resources that this run could not read stay requested.
+    forgetRequested(tx, idsOf(unserved(ending).filter(({ requested }) => requested.length > 0))),
+  ]);
 }
 
 const idsOf = (webhooks: readonly WaitingWebhook[]): string[] => webhooks.map(({ id }) => id);
@@ -209,23 +233,28 @@ async function settleNotices(tx: Queryable, ending: Ending, next: NextNotices): 
   await writeNotices(tx, claim, notices, next, repairsSaid(ending));
 }
 
-/** Writes the subject's next state. A mark that came during the run leaves it due. */
+/**
+ * Writes the subject's next state. A mark that came during the run leaves it due. All statements are sent at once, unless the run is a full
+ * check; they run in their order, so those behind LOCK see every mark that came before it.
+ */
 async function settle(tx: Queryable, ending: Ending, written: Written, notices: NextNotices): Promise<void> {
-  const { info, verifiedAt } = written;
-  const { claim, webhooks, served, idle, decision } = ending;
-  await follow(tx, ending, written);
-  const { rows } = await tx.query<{ generation: number }>(LOCK, held(claim));
-  const [now] = rows;
-  if (!now) throw leaseLost({ kind: claim.kind, subjectId: claim.id });
-  await serve(tx, ending, info);
-  await settleNotices(tx, ending, notices);
-  await settleFullCheck(tx, ending, written);
-  const marked = now.generation !== claim.generation;
+  const { claim } = ending;
+  const locked = tx.query(LOCK, held(claim));
+  const settled = Promise.all([serve(tx, ending, written.info), settleNotices(tx, ending, notices)]);
+  if (isFullCheck(claim)) {
+    await Promise.all([locked, settled]);
+    await settleFullCheck(tx, ending, written);
+  }
+  const [{ rowCount }] = await Promise.all([locked, settled, tx.query(finish(claim.kind), endOf(ending, written))]);
+  if (rowCount === 0) throw leaseLost({ kind: claim.kind, subjectId: claim.id });
+}
+
+/** The values of `finish`. */
+function endOf({ claim, webhooks, served, idle, decision }: Ending, { verifiedAt }: Written): unknown[] {
   const truncated = webhooks.length === WEBHOOKS_MAX;
-  const again = marked || (truncated && decision.retried.size === 0);
-  await tx.query(finish(claim.kind), [
+  return [
     ...held(claim),
-    again,
+    claim.generation,
     decision.dueInMs,
     decision.holdMs,
     decision.status,
@@ -233,7 +262,8 @@ async function settle(tx: Queryable, ending: Ending, written: Written, notices: 
     decision.error === null ? null : JSON.stringify(decision.error),
     decision.pending,
     verifiedAt ?? null,
-    marked || truncated || served.length + idle.length < webhooks.length,
+    truncated || served.length + idle.length < webhooks.length,
     verifiedAt !== undefined,
-  ]);
+    truncated && decision.retried.size === 0,
+  ];
 }

@@ -6,7 +6,8 @@
  *
  * A resource that fails does not delay the others; a subject that is gone, or wrong keys, end the run early.
  */
-import type { Database } from "../database/types.ts";
+import { together } from "../database/pool.ts";
+import type { Database, Queryable } from "../database/types.ts";
 import type { Hint } from "../events/hint.ts";
 import { enablingOf } from "../integrations/reveals.ts";
 import { beforeToken, bodiesOf, type WaitingWebhook } from "../journal/served.ts";
@@ -24,7 +25,7 @@ import { NOTICE_CODES } from "./item-news.ts";
 import { onlyGoesOn, readLoopsOf } from "./loops.ts";
 import { withoutMalformed } from "./malformed.ts";
 import { readNotices } from "./notices.ts";
-import { openReader, scopeOf, type ReaderDeps } from "./open-reader.ts";
+import { openReader, readKnown, scopeOf, type Known, type ReaderDeps } from "./open-reader.ts";
 import { planRest, planRun, requestable, resourcesFor, touchedBy } from "./plan.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { readAll } from "./read-all.ts";
@@ -47,19 +48,14 @@ export interface RunDeps extends ReaderDeps {
 export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<void> {
   const { database, clock } = deps;
   const began = clock.now();
-  const [webhooks, statuses, loops, notices, { enabled, permissiblePurpose, erasesRevoked }] = await Promise.all([
-    waitingWebhooks(database, claim),
-    readStatuses(database, claim),
-    readLoopsOf(database, claim),
-    readNotices(database, claim),
-    // Not from the directory: it may not know yet what was enabled, and this run may be the one that was requested for that.
-    enablingOf(database, claim.integrationId),
-  ]);
+  const { webhooks, statuses, loops, notices, enabling, known } = await readStart(deps, claim);
+  const { enabled, permissiblePurpose, erasesRevoked } = enabling;
   const resources = requestable(claim.kind, enabled);
   const idle = webhooks.filter((webhook) => resourcesFor(resources, webhook).length === 0);
   const planned = onlyGoesOn(claim, loops, webhooks) ? planRest(claim, enabled) : planRun(claim, webhooks, enabled);
   const tasks = comparing(claim, planned);
-  const opened = tasks.length > 0 ? await openReader(deps, claim, permissiblePurpose, signal) : null;
+  const opened =
+    tasks.length > 0 ? await openReader(deps, claim, { ...known(), permissiblePurpose }, signal) : null;
   const read = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
   const outcomes = await withoutReplaced(deps, claim, opened?.credentials["access_token"], read);
   signal.throwIfAborted();
@@ -75,6 +71,28 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   deps.hint.give();
   if (tasks.length > 0) report(deps.logger, ending, committed);
   for (const each of committed.unfit) reportUnfit(deps.logger, claim, each);
+}
+
+/** Reads all that a run begins with in one round trip. */
+async function readStart({ database, vault }: RunDeps, claim: Claim) {
+  return await together(database, async (q) => {
+    const [webhooks, statuses, loops, notices, enabling, known] = await Promise.all([
+      waitingWebhooks(q, claim),
+      readStatuses(q, claim),
+      readLoopsOf(q, claim),
+      readNotices(q, claim),
+      // Not from the directory: it may not know yet what was enabled, and this run may be the one that was requested for that.
+      enablingOf(q, claim.integrationId),
+      // Behind the webhooks, so that a token that came with one of them is there. A run without a request needs no token.
+      readKnown(q, vault, claim).then(
+        (found) => () => found,
+        (error: unknown) => (): Known => {
+          throw error;
+        },
+      ),
+    ]);
+    return { webhooks, statuses, loops, notices, enabling, known };
+  });
 }
 
 /** What a run knows before it decides. */
@@ -140,10 +158,10 @@ async function announcementsAmong(
 }
 
 async function readStatuses(
-  database: Database,
+  q: Queryable,
   { integrationId, kind, id }: Claim,
 ): Promise<ReadonlyMap<string, ResourceStatus>> {
-  const { rows } = await database.query<ResourceStatus & { resource: string }>(CURSORS, [integrationId, kind, id]);
+  const { rows } = await q.query<ResourceStatus & { resource: string }>(CURSORS, [integrationId, kind, id]);
   return new Map(rows.map(({ resource, ...status }) => [resource, status]));
 }
 

@@ -9,6 +9,7 @@ import {
   applyError,
   applyReading,
   countCurrent,
+  isShort,
   removeEverything,
   summaryOf,
   verify,
@@ -18,7 +19,7 @@ import { both, UNTOUCHED } from "../mirror/changes.ts";
 import type { Applied, Unfit } from "../mirror/types.ts";
 import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
-import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED } from "./cursor-queries.ts";
+import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS } from "./cursor-queries.ts";
 import type { Ending, Written } from "./ending.ts";
 import { requestable } from "./plan.ts";
 import { learnAbsences } from "./products.ts";
@@ -27,39 +28,61 @@ import type { Failure, Outcome, UpdateInfo } from "./types.ts";
 
 type Read = Extract<Outcome, { read: unknown }>;
 
+/** What was written of the readings, before the states of the resources are. */
+export interface Applying extends Omit<Written, "verifiedAt"> {
+  kept: readonly Kept[];
+}
+
 /** @param unfit collects the values that do not fit their columns; null while none is expected */
-export async function writeReadings(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Promise<Written> {
-  const { claim, outcomes, decision, statuses } = ending;
+export async function applyReadings(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Promise<Applying> {
+  const { claim, outcomes, decision } = ending;
   const scope = { ...ending.scope, facts: { ...ending.scope.facts, next_step: decision.error?.next_step ?? null } };
-  const applied = new Map<string, Applied>();
-  const summary: Record<string, unknown> = {};
   const reads = outcomes.filter((outcome): outcome is Read => "read" in outcome);
-  const kept: Kept[] = [];
-  for (const read of reads) {
-    const { resource } = read.task;
-    const steps = await applyReading(tx, scope, read.read, unfit);
-    for (const [table, step] of steps) applied.set(table, step);
-    const before = statuses.get(resource.name);
-    // Where rows were wrong, so may be what was counted.
-    const isCounted = before !== undefined && !read.read.compare;
-    const rows = isCounted ? before.rows + growthOf(steps) : await countCurrent(tx, scope, resource);
-    const complete = before?.complete || read.complete;
-    kept.push({
-      resource: resource.name,
-      cursor: read.cursor,
-      rows,
-      complete,
-      readWith: read.readWith ?? "",
-      partial: (read.partial ?? false) || lacksKeys(resource.name, unfit),
-    });
-    Object.assign(summary, await summaryOf(tx, scope, resource, rows));
-  }
+  const steps: Step[] = [];
+  const short = reads.filter(({ read }) => isShort(read, unfit));
+  steps.push(...(await Promise.all(short.map((read) => applyOne(tx, { ...ending, scope }, read, unfit)))));
+  for (const read of reads)
+    if (!short.includes(read)) steps.push(await applyOne(tx, { ...ending, scope }, read, unfit));
+  const applied = new Map(steps.flatMap((step) => [...step.applied]));
+  const summary: Record<string, unknown> = {};
+  for (const read of reads) Object.assign(summary, steps.find((step) => step.read === read)?.summary);
   const noted = await noteFailure(tx, { ...ending, scope }, applied, unfit);
   if (decision.gone) await removeSubject(tx, ending, applied);
   const root = reads.find((read) => read.root !== null);
   if (root && ending.unconfirmed) await confirmToken(tx, claim.integrationId, claim.id, ending.unconfirmed);
-  const verifiedAt = decision.gone ? undefined : await keepStatuses(tx, ending, kept);
-  return { runId: newRunId(), info: summarise(ending, reads, applied, summary), applied, noted, verifiedAt };
+  const kept = steps.map((step) => step.kept);
+  return { runId: newRunId(), info: summarise(ending, reads, applied, summary), applied, noted, kept };
+}
+
+/** What has become of one reading. */
+interface Step {
+  read: Read;
+  applied: AppliedTables;
+  kept: Kept;
+  summary: Record<string, unknown>;
+}
+
+/** Applies a reading, and reads what is shown of it behind its statements: of a short one all are sent at once. */
+async function applyOne(tx: Queryable, { scope, statuses }: Ending, read: Read, unfit: Unfit[] | null): Promise<Step> {
+  const { resource } = read.task;
+  const applying = applyReading(tx, scope, read.read, unfit);
+  if (!isShort(read.read, unfit)) await applying;
+  const before = statuses.get(resource.name);
+  // Where rows were wrong, so may be what was counted.
+  const isCounted = before !== undefined && !read.read.compare;
+  const counting = isCounted
+    ? applying.then((steps) => before.rows + growthOf(steps))
+    : countCurrent(tx, scope, resource);
+  const [applied, rows, summary] = await Promise.all([applying, counting, summaryOf(tx, scope, resource, counting)]);
+  const kept = {
+    resource: resource.name,
+    cursor: read.cursor,
+    rows,
+    complete: before?.complete || read.complete,
+    readWith: read.readWith ?? "",
+    partial: (read.partial ?? false) || lacksKeys(resource.name, unfit),
+  };
+  return { read, applied, kept, summary };
 }
 
 const growthOf = (steps: AppliedTables): number =>
@@ -99,7 +122,7 @@ const lacksKeys = (name: string, unfit: readonly Unfit[] | null): boolean =>
   unfit?.some(({ resource, expected }) => resource === name && expected === "key") ?? false;
 
 /** The stored state of a resource that was read to its end. */
-interface Kept {
+export interface Kept {
   resource: string;
   cursor: string | null;
   rows: number;
@@ -109,37 +132,54 @@ interface Kept {
 }
 
 /**
- * Stores the states of the resources.
- * @returns since when all of the subject's resources are known to be equal, null while one was never read; undefined: unchanged
+ * Since when all of the subject's resources are known to be equal once the run has committed, null while one was never read; undefined:
+ * unchanged. Only runs write it, under the lease, so what this run found at its start is still so.
  */
-async function keepStatuses(tx: Queryable, ending: Ending, kept: readonly Kept[]): Promise<Date | null | undefined> {
-  const { claim, scope, enabled, outcomes, statuses, webhooks } = ending;
-  const subject = [claim.integrationId, claim.kind, claim.id];
+export function verifiedAfter(ending: Ending, kept: readonly Kept[]): Date | null | undefined {
+  const { claim, decision, enabled, outcomes, statuses } = ending;
   const absences = learnAbsences(claim.kind, outcomes, statuses);
-  if (kept.length === 0 && absences.size === 0) return undefined;
-  if (kept.length > 0) {
-    // Webhooks that this run did not serve may request more than was read, such as a full reading.
-    const truncated = webhooks.length === WEBHOOKS_MAX;
-    const columns = [
-      kept.map(({ resource }) => resource),
-      kept.map(({ cursor }) => cursor),
-      kept.map(({ rows }) => rows),
-      kept.map(({ complete }) => complete),
-      kept.map(({ readWith }) => readWith),
-      kept.map(({ partial }) => (truncated || partial ? null : claim.claimedAt)),
-    ];
-    await tx.query(KEEP_CURSORS, [...subject, ...columns]);
-  }
-  if (absences.size > 0) await tx.query(KEEP_ABSENT, [...subject, [...absences.keys()], [...absences.values()]]);
-  const resources = resourcesOf(claim.kind);
+  if (decision.gone || (kept.length === 0 && absences.size === 0)) return undefined;
   // What is read only when somebody asks for it says nothing about the rest.
   const counted = requestable(claim.kind, enabled).filter(({ billed }) => billed !== "each");
-  const names = counted.map(({ name }) => name);
-  const { rows } = await tx.query<{ verified_at: Date | null }>(OLDEST_VERIFIED, [...subject, names]);
-  const verifiedAt = rows[0]?.verified_at ?? null;
-  const root = rootOf(resources);
-  if (root) await verify(tx, scope, root, verifiedAt);
-  return verifiedAt;
+  const ages = counted.flatMap(({ name }) => {
+    const before = statuses.get(name);
+    const now = kept.find(({ resource }) => resource === name);
+    const absent = absences.has(name) ? absences.get(name) : now ? null : before?.absent;
+    return absent ? [] : [(now && verifiedNow(ending, now)) ?? before?.verifiedAt ?? null];
+  });
+  const known = ages.filter((at) => at !== null);
+  if (known.length < ages.length) return null;
+  return known.reduce<Date | null>((oldest, at) => (oldest === null || at < oldest ? at : oldest), null);
+}
+
+/** Webhooks that this run did not serve may request more than was read, such as a full reading. */
+const verifiedNow = ({ claim, webhooks }: Ending, { partial }: Kept): Date | null =>
+  partial || webhooks.length === WEBHOOKS_MAX ? null : claim.claimedAt;
+
+/** Stores the states of the resources, in statements that are sent at once. */
+export async function keepStatuses(
+  tx: Queryable,
+  ending: Ending,
+  { kept, verifiedAt }: { kept: readonly Kept[]; verifiedAt: Date | null | undefined },
+): Promise<void> {
+  const { claim, scope, outcomes, decision, statuses } = ending;
+  const absences = learnAbsences(claim.kind, outcomes, statuses);
+  if (decision.gone || verifiedAt === undefined) return;
+  const subject = [claim.integrationId, claim.kind, claim.id];
+  const columns = [
+    kept.map(({ resource }) => resource),
+    kept.map(({ cursor }) => cursor),
+    kept.map(({ rows }) => rows),
+    kept.map(({ complete }) => complete),
+    kept.map(({ readWith }) => readWith),
+    kept.map((each) => verifiedNow(ending, each)),
+  ];
+  const root = rootOf(resourcesOf(claim.kind));
+  await Promise.all([
+    ...(kept.length > 0 ? [tx.query(KEEP_CURSORS, [...subject, ...columns])] : []),
+    ...(absences.size > 0 ? [tx.query(KEEP_ABSENT, [...subject, [...absences.keys()], [...absences.values()]])] : []),
+    ...(root ? [verify(tx, scope, root, verifiedAt)] : []),
+  ]);
 }
 
 async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: Map<string, Applied>): Promise<void> {

@@ -3,14 +3,17 @@
  * connection, each statement, each transaction (limits.ts). The pool drops a connection that does not answer, and those that
  * were idle at that time, which are probably cut as well.
  *
+ * Statements that a caller sends at once on one connection travel together, and Postgres answers them one after the other: of a
+ * run's processor time half went into the system calls of sending each by itself.
+ *
  * Behind a transaction-mode pooler it uses nothing that belongs to a session: each statement runs in a transaction that
- * begins with its settings, and no statement is prepared under a name.
+ * begins with its settings, no statement is prepared under a name, and each is sent when the one before has its answer.
  */
 import { Client, Pool, type ClientBase, type ClientConfig, type PoolClient } from "pg";
 import { TartanError } from "../../errors.ts";
 import type { FailureLog } from "../../failure-log.ts";
 import type { Logger } from "../../logger.ts";
-import { drop, send, wasDropped, within } from "./exchange.ts";
+import { drop, flyTogether, send, wasDropped, within } from "./exchange.ts";
 import { isConnectionFailure, translateFailure } from "../failures.ts";
 import { CONNECT_MS, GRACE_MS, LIMITS, POOL_WAIT_MS, settingsOf, type Work } from "./limits.ts";
 import type { Queryable, Result, Statement } from "../types.ts";
@@ -63,6 +66,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
     this.#pool = new Pool({
       ...config,
       Client: ImpatientClient as unknown as new () => ClientBase,
+      pipeline: !pooled,
       max: size,
       idleTimeoutMillis: 30_000,
       connectionTimeoutMillis: work === "urgent" ? CONNECT_MS : POOL_WAIT_MS,
@@ -102,16 +106,36 @@ export class BoundedPool implements Queryable, AsyncDisposable {
     return await this.#withClient((client) => this.#attempt(client, work, run));
   }
 
+  /** Runs `work` on one connection, each statement by itself; behind a pooler in one transaction. */
+  async together<T>(work: (q: Queryable) => Promise<T>): Promise<T> {
+    if (this.#pooled) return await this.transaction(this.#work, work);
+    return await this.#withClient(async (client) => {
+      const sent: Promise<unknown>[] = [];
+      const query = <Row>(statement: string | Statement, values?: readonly unknown[]): Promise<Result<Row>> => {
+        const answer = this.#send<Row>(client, this.#work, statement, values);
+        sent.push(answer);
+        return answer;
+      };
+      try {
+        return await work({ query });
+      } finally {
+        await Promise.allSettled(sent);
+      }
+    });
+  }
+
   async #send<Row>(
     client: ClientBase,
     work: Work,
     statement: string | Statement,
     values?: readonly unknown[],
   ): Promise<Result<Row>> {
-    this.#watch.begin(client, this.#pids.get(client) ?? 0);
+    // Those that were sent before it may take their time first.
+    const waiting = this.#watch.begin(client, this.#pids.get(client) ?? 0);
     try {
+      flyTogether(client);
       const answer = send<Row>(client, statement, values, !this.#pooled);
-      return await within(client, LIMITS[work].statementMs + GRACE_MS, answer);
+      return await within(client, (LIMITS[work].statementMs + GRACE_MS) * waiting, answer);
     } finally {
       this.#watch.end(client);
     }
@@ -132,10 +156,26 @@ export class BoundedPool implements Queryable, AsyncDisposable {
 
   async #attempt<T>(client: PoolClient, work: Work, run: (tx: Queryable) => Promise<T>): Promise<T> {
     let open = true;
+    let failure: unknown;
+    let begun: Promise<void> | null = null;
+    let last: Promise<unknown> = Promise.resolve();
     const tx: Queryable = {
       query: async <Row>(statement: string | Statement, values?: readonly unknown[]) => {
         if (!open) throw new TartanError("internal", "a statement was sent after its transaction had ended");
-        return await this.#send<Row>(client, work, statement, values);
+        if (this.#pooled) {
+          const sent = last.then(() => this.#send<Row>(client, work, statement, values));
+          last = sent.catch(() => undefined);
+          return await sent;
+        }
+        // Were BEGIN refused, what is sent behind it would commit by itself. So only what writes nothing travels with it.
+        if (begun !== null && !(typeof statement === "object" && statement.writesNothing)) await begun;
+        try {
+          return await this.#send<Row>(client, work, statement, values);
+        } catch (error) {
+          // Postgres refuses all that was sent behind a statement that failed; the caller learns why the first did.
+          failure ??= error;
+          throw failure;
+        }
       },
     };
     const { transactionMs } = LIMITS[work];
@@ -144,8 +184,10 @@ export class BoundedPool implements Queryable, AsyncDisposable {
       transactionMs,
     );
     try {
-      await this.#begin(client, work);
-      const result = await run(tx);
+      const beginning = this.#begin(client, work);
+      if (this.#pooled) await beginning;
+      else begun = beginning.finally(() => (begun = null));
+      const [result] = await Promise.all([run(tx), beginning, begun]);
       open = false;
       await this.#commit(client, work);
       return result;

@@ -24,6 +24,13 @@ export function drop(client: ClientBase, reason: string): void {
 
 export const wasDropped = (client: ClientBase): boolean => dropped.has(client);
 
+/** What is sent on the connection in this turn of the event loop leaves in one system call. */
+export function flyTogether(client: ClientBase): void {
+  const socket = socketOf(client);
+  socket.cork();
+  process.nextTick(() => socket.uncork());
+}
+
 /** After this process was busy, an answer may have arrived that it has not read yet. */
 const READ_FIRST_MS = 100;
 

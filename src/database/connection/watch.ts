@@ -19,6 +19,8 @@ interface WatchedStatement {
   since: number;
   bytesRead: number;
   suspicions: number;
+  /** statements that were sent and have no answer yet */
+  sent: number;
 }
 
 /** A backend waits for its client when it has answered, or cannot send its answer. A hidden state proves nothing. */
@@ -43,14 +45,26 @@ export class Watch implements Disposable {
     this.#timer = setInterval(() => void this.#check(), CHECK_EVERY_MS).unref();
   }
 
-  /** @param pid the server process that works on the statement */
-  begin(client: ClientBase, pid: number): void {
+  /**
+   * @param pid the server process that works on the statement
+   * @returns how many statements of the connection have no answer yet, this one included
+   */
+  begin(client: ClientBase, pid: number): number {
+    const waiting = this.#waiting.get(client);
+    if (waiting) return (waiting.sent += 1);
     const { bytesRead } = socketOf(client);
-    this.#waiting.set(client, { pid, since: performance.now(), bytesRead, suspicions: 0 });
+    this.#waiting.set(client, { pid, since: performance.now(), bytesRead, suspicions: 0, sent: 1 });
+    return 1;
   }
 
+  /** One of the statements has its answer. */
   end(client: ClientBase): void {
-    this.#waiting.delete(client);
+    const waiting = this.#waiting.get(client);
+    if (!waiting) return;
+    waiting.sent -= 1;
+    waiting.since = performance.now();
+    waiting.suspicions = 0;
+    if (waiting.sent === 0) this.#waiting.delete(client);
   }
 
   async #check(): Promise<void> {
