@@ -63,6 +63,10 @@ select (select count(*) from ring)::int as stepped, (select max(integration_id) 
  * It locks only the rows that it claims, and skips rows that another worker is claiming. A run that is being
  * committed locks its subject `for key share`, which is compatible with marks and heartbeats but not with this lock: so an expired
  * lease is not taken over while its rows are being written.
+ *
+ * Its commit does not wait for the disk. A crash of Postgres may forget the claim: then the subject is due as before it, with another lease
+ * token or none. The worker that made it notices like any worker that lost its lease, since each of its statements names the
+ * token. And what it committed is not there without the claim, whose record comes first in the log.
  */
 export const CLAIM = statement(
   "claim",
@@ -100,7 +104,8 @@ from chosen c where s.integration_id = c.integration_id and s.kind = c.kind and 
 returning s.integration_id, s.kind, s.id, s.lease_token, s.generation, s.oldest_unserved, s.claimed, s.status, s.attempts, now() as claimed_at,
   -- The pages of a dead worker are deleted; a loop that waits continues from its last stored state.
   case when not exists (select from sync.loops l where l.integration_id = s.integration_id and l.kind = s.kind and l.id = s.id
-    and l.lease_token = c.dead) then c.dead end as dropped`,
+    and l.lease_token = c.dead) then c.dead end as dropped,
+  set_config('synchronous_commit', 'off', true)`,
 );
 
 /** Renews a lease for $5 seconds. */

@@ -31,6 +31,7 @@ import { DELAYS, growing, type Delays } from "./retry.ts";
 import { run, type RunDeps } from "./run.ts";
 import { sweepStaged } from "./staging.ts";
 import type { Claim } from "./types.ts";
+import { openAhead, type Ahead } from "./ahead.ts";
 
 export interface SyncOptions {
   database: Database;
@@ -81,6 +82,8 @@ class Worker implements Sync {
   #stopping = false;
   /** running runs, and the controller that stops each */
   readonly #running = new Map<Promise<void>, AbortController>();
+  /** claimed subjects that wait for a slot */
+  readonly #ahead: Ahead;
   /** aborted when there may be something to claim */
   #hint = new AbortController();
   #servedLast = "";
@@ -101,6 +104,7 @@ class Worker implements Sync {
     this.#options = options;
     this.#pressure = pressure;
     this.#gate = pressure.gate({ worker: "runs", everyMs: RUN_EVERY_MS });
+    this.#ahead = openAhead(options);
     const limiter = createLimiter(database, clock, limitFactor);
     this.#outbox = openOutboxHint(database);
     this.#due = openHintBy(database, HINT_DUE);
@@ -129,14 +133,15 @@ class Worker implements Sync {
   }
 
   async #work(): Promise<void> {
-    const { clock, concurrency, logger } = this.#options;
+    const { clock, database, concurrency, logger } = this.#options;
     while (!this.#stopping) {
       this.#hint = new AbortController();
-      const free = concurrency - this.#running.size;
       try {
+        for (const late of this.#ahead.late()) await giveBack(database, late);
         await this.#sweep();
         await this.#wake();
-        if (free > 0 && (await this.#claim(free)) === free) continue;
+        const count = this.#ahead.wanted(concurrency - this.#running.size);
+        if (count > 0 && (await this.#claim(count)) === count) continue;
       } catch (error) {
         logger.warn({ error }, "cannot claim due subjects; trying again");
         await clock.sleep(TROUBLE_PAUSE_MS);
@@ -168,20 +173,30 @@ class Worker implements Sync {
     return more;
   }
 
-  /** Claims and starts up to `free` runs. @returns how many */
-  async #claim(free: number): Promise<number> {
+  /** Claims up to `count` subjects, for the free slots and ahead. @returns how many */
+  async #claim(count: number): Promise<number> {
     const { database, leaseSeconds } = this.#options;
-    const claims = await claimDue(database, this.#servedLast, free, leaseSeconds);
-    for (const claimed of claims) {
+    const claims = await claimDue(database, this.#servedLast, count, leaseSeconds);
+    this.#ahead.add(claims);
+    this.#fill();
+    this.#servedLast = claims.at(-1)?.integrationId ?? this.#servedLast;
+    return claims.length;
+  }
+
+  /** Starts runs of claimed subjects while there are free slots. */
+  #fill(): void {
+    while (!this.#stopping && this.#running.size < this.#options.concurrency) {
+      const claimed = this.#ahead.next();
+      if (claimed === undefined) return;
       const stop = new AbortController();
       const running = this.#run(claimed, stop).finally(() => {
         this.#running.delete(running);
+        this.#ahead.ended();
+        this.#fill();
         this.#hint.abort();
       });
       this.#running.set(running, stop);
     }
-    this.#servedLast = claims.at(-1)?.integrationId ?? this.#servedLast;
-    return claims.length;
   }
 
   /** Waits for a notification, the end of a run, the next poll, or the stop. */
@@ -275,6 +290,7 @@ class Worker implements Sync {
     this.#hint.abort();
     await this.#working;
     for (const each of this.#listening) await each[Symbol.asyncDispose]();
+    for (const claimed of this.#ahead.rest()) await giveBack(this.#options.database, claimed).catch(() => undefined);
     for (const stop of this.#running.values()) stop.abort(new Error("the worker stops"));
     await Promise.allSettled(this.#running.keys());
     await this.#outbox[Symbol.asyncDispose]();
