@@ -68,10 +68,7 @@ const PLACES = 4096;
  * together with it. Where it is known that all events have a place, their statements are sent at once, each with as many places as it
  * may have parts.
  */
-export async function recordMade(
-  tx: Queryable,
-  events: readonly (NewEvent | PartedEvent)[],
-): Promise<HalfRecorded> {
+export async function recordMade(tx: Queryable, events: readonly (NewEvent | PartedEvent)[]): Promise<HalfRecorded> {
   const given: HalfRecorded["given"][number][] = [];
   const types = [...new Set(events.map(({ type }) => type))];
   const width = events.reduce((sum, event) => sum + ("data" in event ? 1 : (event.partsMax ?? Infinity)), 0);

@@ -8,7 +8,6 @@ import {
   anyRootRow,
   countRows,
   hasRows,
-  listRows,
   removeAll,
   removePage,
   removeUnnamed,
@@ -110,7 +109,10 @@ async function applyPage(tx: Queryable, scope: Scope, reading: Reading, of: Mirr
 }
 
 /** What removes the rows of a table that a whole reading lacked; null where the reading does not tell. */
-function unseenStep({ resource, whole, within }: Reading, of: Mirrored): { statement: Statement; within: string[] } | null {
+function unseenStep(
+  { resource, whole, within }: Reading,
+  of: Mirrored,
+): { statement: Statement; within: string[] } | null {
   if (!whole) return null;
   if (!within) return { statement: statementsOf(of).unseen, within: [] };
   const first: Mirrored = { resource, table: resource.tables[0] };
@@ -200,7 +202,8 @@ export async function shownCounts(
   return counts;
 }
 
-async function countIn(
+/** How many current rows a subject has in one table. */
+export async function countIn(
   tx: Queryable,
   scope: Pick<Scope, "integrationId" | "subjectId">,
   of: Mirrored,
@@ -284,25 +287,4 @@ export async function applyError(
   const applied = (await applyReading(tx, scope, { resource: root, pages, whole: false }, unfit)).get(table.name);
   if (!applied || applied.changes.added + applied.changes.modified === 0) return null;
   return { table: table.name, applied, row };
-}
-
-/**
- * The resource's fields of the summary, `update_info`, such as `{ plaid_accounts: [{ account_id, type, name }] }`, from the rows as
- * they are now; `rows` is how many the resource has of them. All of its statements are sent before it returns.
- */
-export async function summaryOf(
-  tx: Queryable,
-  scope: Scope,
-  resource: Resource,
-  rows: Promise<number>,
-): Promise<Record<string, unknown>> {
-  const values = [scope.integrationId, scope.subjectId];
-  const fields = tablesOf(resource).flatMap((of) =>
-    Object.entries(of.table.summary ?? {}).map(async ([name, field]) => {
-      if ("count" in field) return [name, resource.tables.length === 1 ? await rows : await countIn(tx, scope, of)];
-      if ("list" in field) return [name, (await tx.query(listRows(of, field.list), values)).rows];
-      return [name, (await tx.query(listRows(of, [field.value]), values)).rows[0]?.[field.value] ?? null];
-    }),
-  );
-  return Object.fromEntries((await Promise.all(fields)) as [string, unknown][]);
 }

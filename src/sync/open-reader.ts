@@ -126,9 +126,7 @@ export async function institutionOf(
   const root = rootOf(resourcesOf(kind));
   const references = root && rootTable(root)?.references;
   const reference = references?.find(({ subject }) => subject === INSTITUTION);
-  return root && reference
-    ? await mirroredReference(q, { integrationId, subjectId: id }, root, reference)
-    : null;
+  return root && reference ? await mirroredReference(q, { integrationId, subjectId: id }, root, reference) : null;
 }
 
 export const scopeOf = ({ integrationId, kind, id, leaseToken }: Claim, userId: string | null): Scope => ({

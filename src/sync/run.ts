@@ -54,8 +54,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   const idle = webhooks.filter((webhook) => resourcesFor(resources, webhook).length === 0);
   const planned = onlyGoesOn(claim, loops, webhooks) ? planRest(claim, enabled) : planRun(claim, webhooks, enabled);
   const tasks = comparing(claim, planned);
-  const opened =
-    tasks.length > 0 ? await openReader(deps, claim, { ...known(), permissiblePurpose }, signal) : null;
+  const opened = tasks.length > 0 ? await openReader(deps, claim, { ...known(), permissiblePurpose }, signal) : null;
   const read = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
   const outcomes = await withoutReplaced(deps, claim, opened?.credentials["access_token"], read);
   signal.throwIfAborted();

@@ -11,11 +11,11 @@ import {
   countCurrent,
   isShort,
   removeEverything,
-  summaryOf,
   verify,
   type AppliedTables,
 } from "../mirror/apply.ts";
 import { both, UNTOUCHED } from "../mirror/changes.ts";
+import { summaryOf } from "../mirror/summary.ts";
 import type { Applied, Unfit } from "../mirror/types.ts";
 import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
