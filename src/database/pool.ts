@@ -179,9 +179,9 @@ export function urgent(database: Database): Queryable {
  * Runs `work` on one connection without a transaction. Statements that it sends before the first one is answered travel together, which costs
  * much less than sending each by itself.
  */
-export async function together<T>(database: Database, work: (q: Queryable) => Promise<T>): Promise<T> {
-  if (database instanceof PooledDatabase) return await database.parts.shared.together(work);
-  return database instanceof LateDatabase ? await together(database.connected, work) : await work(database);
+export async function onOneConnection<T>(database: Database, work: (q: Queryable) => Promise<T>): Promise<T> {
+  if (database instanceof PooledDatabase) return await database.parts.shared.onOneConnection(work);
+  return database instanceof LateDatabase ? await onOneConnection(database.connected, work) : await work(database);
 }
 
 /** Runs statements that may take minutes, each in a transaction of its own. */

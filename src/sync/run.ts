@@ -6,7 +6,7 @@
  *
  * A resource that fails does not delay the others; a subject that is gone, or wrong keys, end the run early.
  */
-import { together } from "../database/pool.ts";
+import { onOneConnection } from "../database/pool.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import type { Hint } from "../events/hint.ts";
 import { enablingOf } from "../integrations/reveals.ts";
@@ -74,7 +74,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
 
 /** Reads all that a run begins with in one round trip. */
 async function readStart({ database, vault }: RunDeps, claim: Claim) {
-  return await together(database, async (q) => {
+  return await onOneConnection(database, async (q) => {
     const [webhooks, statuses, loops, notices, enabling, known] = await Promise.all([
       waitingWebhooks(q, claim),
       readStatuses(q, claim),

@@ -107,7 +107,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
   }
 
   /** Runs `work` on one connection, each statement by itself; behind a pooler in one transaction. */
-  async together<T>(work: (q: Queryable) => Promise<T>): Promise<T> {
+  async onOneConnection<T>(work: (q: Queryable) => Promise<T>): Promise<T> {
     if (this.#pooled) return await this.transaction(this.#work, work);
     return await this.#withClient(async (client) => {
       const sent: Promise<unknown>[] = [];
