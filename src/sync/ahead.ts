@@ -15,6 +15,8 @@ const LATELY_MS = 50;
 const PATIENCE_MS = 500;
 
 export interface Ahead {
+  /** how many wait */
+  readonly waiting: number;
   /** How many subjects the next claim takes, for so many free slots; 0 while enough wait. */
   wanted(free: number): number;
   add(claims: readonly Claim[]): void;
@@ -34,6 +36,9 @@ export function openAhead({ clock, concurrency }: { clock: Clock; concurrency: n
   let ends: number[] = [];
   const take = (count: number): Claim[] => waiting.splice(0, count).map(({ claim }) => claim);
   return {
+    get waiting() {
+      return waiting.length;
+    },
     wanted(free) {
       const from = clock.now() - LATELY_MS;
       ends = ends.filter((at) => at >= from);

@@ -203,7 +203,8 @@ class Worker implements Sync {
   async #untilNews(): Promise<void> {
     const { clock, pollMs } = this.#options;
     // A random spread, so that idle processes do not all poll at the same instant.
-    const longest = this.#wokenLast === "" ? pollMs : Math.min(WAKE_MS, pollMs);
+    const isDone = this.#wokenLast === "" && this.#ahead.waiting === 0;
+    const longest = isDone ? pollMs : Math.min(WAKE_MS, pollMs);
     await clock.sleep(longest - randomInt(Math.ceil(longest / 4)), this.#hint.signal);
   }
 
