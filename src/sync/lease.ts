@@ -8,3 +8,5 @@ export const held = ({ integrationId, kind, id, leaseToken }: Claim): string[] =
 
 export const leaseLost = ({ kind, subjectId }: Pick<Scope, "kind" | "subjectId">): TartanError =>
   new TartanError("lease_lost", `The ${kind} ${subjectId} is another worker's by now; nothing was written.`);
+
+export const isLeaseLost = (error: unknown): boolean => error instanceof TartanError && error.code === "lease_lost";

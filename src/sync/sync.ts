@@ -26,7 +26,9 @@ import { markWaiting, type OnArrived } from "./marker.ts";
 import { forgetOldRepairs, markOverdue } from "./notices.ts";
 import { SWEEP_LIMITS } from "./limit-queries.ts";
 import { BUSY } from "./queries.ts";
-import { claim as claimDue, giveBack, giveUp, renew, wake } from "./queue.ts";
+import { keepLease } from "./heartbeat.ts";
+import { isLeaseLost } from "./lease.ts";
+import { claim as claimDue, giveBack, giveUp, wake } from "./queue.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
 import { run, type RunDeps } from "./run.ts";
 import { sweepStaged } from "./staging.ts";
@@ -210,7 +212,7 @@ class Worker implements Sync {
 
   /** Runs a claim; never rejects. */
   async #run(claimed: Claim, stop: AbortController): Promise<void> {
-    const beating = this.#beat(claimed, stop);
+    const beating = keepLease(this.#options, claimed, stop);
     try {
       // It holds a lease here, which is renewed, and nothing else.
       await this.#gate.pass(() => run(this.#deps, claimed, stop.signal), stop.signal);
@@ -221,25 +223,6 @@ class Worker implements Sync {
     } finally {
       beating.abort();
     }
-  }
-
-  /** Renews the lease until `signal` aborts; a lost lease aborts the run. */
-  #beat(claimed: Claim, stop: AbortController): AbortController {
-    const { database, clock, leaseSeconds, logger } = this.#options;
-    const beating = new AbortController();
-    void (async () => {
-      for (;;) {
-        await clock.sleep((leaseSeconds * 1000) / 3, beating.signal);
-        if (beating.signal.aborted) return;
-        try {
-          await renew(database, claimed, leaseSeconds);
-        } catch (error) {
-          if (isLeaseLost(error)) return stop.abort(error);
-          logger.warn({ error }, "cannot renew a lease; trying again");
-        }
-      }
-    })();
-    return beating;
   }
 
   /** Gives back a subject whose run failed. */
@@ -298,8 +281,6 @@ class Worker implements Sync {
     await this.#due[Symbol.asyncDispose]();
   }
 }
-
-const isLeaseLost = (error: unknown): boolean => error instanceof TartanError && error.code === "lease_lost";
 
 /** Starts the worker; disposing it finishes running subjects or gives them back. */
 export async function startSync(options: SyncOptions): Promise<Sync> {
