@@ -3,7 +3,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 
 export const MAIN = join(import.meta.dirname, "../../dist/cli/main.js");
@@ -45,8 +45,16 @@ export async function startTartan(
   args: string[] = ["up"],
   ready: (line: string) => string | null = upLine,
 ): Promise<TartanProcess> {
-  const child = spawn(process.execPath, ["--enable-source-maps", MAIN, ...args], {
-    env: cleanEnv({ TARTAN_PORT: "0", TARTAN_LOG_LEVEL: "info", ...env }),
+  // As users run it: the file starts itself with the options of Node that it needs. PATH leads to the Node that runs the tests.
+  const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
+  const child = spawn(MAIN, args, {
+    env: cleanEnv({
+      PATH,
+      NODE_OPTIONS: "--enable-source-maps",
+      TARTAN_PORT: "0",
+      TARTAN_LOG_LEVEL: "info",
+      ...env,
+    }),
     stdio: ["ignore", "pipe", "pipe"],
   });
   const output: string[] = [];
