@@ -1,13 +1,17 @@
 /**
- * Checks signatures on threads of its own, many in one message. Node's own thread pool can do it too, one job at a time,
- * but each job wakes a thread and then the event loop. With thousands of webhooks a second that costs a fifth of what the
- * signatures cost (measured). So signatures that come while a thread is busy wait, and go to it together.
+ * Checks signatures on threads of its own. Node's own thread pool can do it too, one job at a time, but each job wakes a thread and then
+ * the event loop. With thousands of webhooks a second that costs a fifth of what the signatures cost (measured).
  *
- * A thread: idle → busy with a batch → idle …. A thread that dies is not replaced; its signatures go to Node's pool.
+ * A thread shares a ring of slots with the event loop (signature-thread.ts). The event loop writes a signature into the next slot and wakes
+ * the thread if it sleeps; the thread writes the result beside it. It sends a message when it has results that the event loop does not know
+ * of yet, so a busy event loop gets many results by one message. Messages that carry the signatures cost the event loop twice as much.
+ *
+ * A thread that dies is not replaced; what it has not answered goes to Node's pool.
  */
 import { verify, type KeyObject } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { KEYS_KEPT, PROGRAM, Ring, SIGNATURE_BYTES, SIGNED_BYTES_MAX, SLOTS } from "./signature-thread.ts";
 
 /** Whether `signature` (r and s, 32 bytes each) is one of `signed` under ES256 with `key`. Never throws. */
 export type SignatureCheck = (signed: Buffer, signature: Buffer, key: KeyObject) => Promise<boolean>;
@@ -24,38 +28,6 @@ export const checkSignature: SignatureCheck = (signed, signature, key) =>
     });
   });
 
-const SIGNATURE_BYTES = 64;
-/** One or two milliseconds of work: the first of a batch waits for the last. */
-const BATCH_MAX = 16;
-/** One being checked and one queued, so that a thread does not wait for the event loop. */
-const BATCHES_AHEAD = 2;
-const KEYS_KEPT = 256;
-
-/**
- * The program of a thread. It is text, so that it is the same whether Tartan runs from its sources, its build or a bundle.
- * A message is a batch: `bytes` holds signature and signed data of each, `lengths` the lengths of the data, `names` the keys.
- */
-const PROGRAM = `
-const { parentPort } = require("node:worker_threads");
-const { verify } = require("node:crypto");
-let keys = [];
-parentPort.on("message", ({ newKeys, forget, names, lengths, bytes }) => {
-  if (forget) keys = [];
-  keys.push(...newKeys);
-  let at = 0;
-  const results = names.map((name, index) => {
-    const signature = bytes.subarray(at, (at += ${SIGNATURE_BYTES}));
-    const signed = bytes.subarray(at, (at += lengths[index]));
-    try {
-      return verify("sha256", signed, { key: keys[name], dsaEncoding: "ieee-p1363" }, signature);
-    } catch {
-      return false;
-    }
-  });
-  parentPort.postMessage(results);
-});
-`;
-
 interface Job {
   signed: Buffer;
   signature: Buffer;
@@ -65,39 +37,41 @@ interface Job {
 
 interface Thread {
   worker: Worker;
-  /** the batches that it has not answered, in order */
-  batches: (readonly Job[])[];
-  /** the keys that it has, by their place in its list */
+  ring: Ring;
+  /** the jobs that it has not answered, in order */
+  jobs: Job[];
+  /** the keys that it has, by their numbers */
   keys: Map<KeyObject, number>;
+  keysSent: number;
 }
 
-/** Starts the threads; by default one for every two cores. Disposing ends them once they have answered. */
-export function openSignatures(threads = Math.max(1, availableParallelism() >> 1)): Signatures {
-  return new SignatureThreads(threads);
+interface SignatureOptions {
+  /** by default one for every two cores */
+  threads?: number;
+  /** called with each thread that starts; tests end them */
+  onStart?: (worker: Worker) => void;
 }
+
+/** Starts the threads. Disposing ends them once they have answered. */
+export const openSignatures = (options: SignatureOptions = {}): Signatures => new SignatureThreads(options);
 
 class SignatureThreads implements Signatures {
   #threads: Thread[];
-  #waiting: Job[] = [];
-  #scheduled = false;
+  readonly #waiting: Job[] = [];
   #closed: (() => void) | null = null;
 
-  constructor(threads: number) {
+  constructor({ threads = Math.max(1, availableParallelism() >> 1), onStart }: SignatureOptions) {
     this.#threads = Array.from({ length: threads }, () => this.#start());
+    for (const { worker } of this.#threads) onStart?.(worker);
   }
 
   readonly check: SignatureCheck = (signed, signature, key) => {
     if (signature.length !== SIGNATURE_BYTES) return Promise.resolve(false);
-    if (this.#threads.length === 0 || this.#closed) return checkSignature(signed, signature, key);
+    if (this.#threads.length === 0 || this.#closed || signed.length > SIGNED_BYTES_MAX)
+      return checkSignature(signed, signature, key);
     return new Promise((resolve) => {
       this.#waiting.push({ signed, signature, key, resolve });
-      if (this.#scheduled) return;
-      // All requests of this turn of the event loop go into one batch.
-      this.#scheduled = true;
-      setImmediate(() => {
-        this.#scheduled = false;
-        this.#pump();
-      });
+      this.#pump();
     });
   };
 
@@ -110,61 +84,64 @@ class SignatureThreads implements Signatures {
   }
 
   #start(): Thread {
-    const worker = new Worker(PROGRAM, { eval: true, resourceLimits: { maxOldGenerationSizeMb: 32 }, execArgv: [] });
-    const thread: Thread = { worker, batches: [], keys: new Map() };
+    const ring = new Ring();
+    const worker = new Worker(PROGRAM, {
+      eval: true,
+      workerData: ring.memory,
+      resourceLimits: { maxOldGenerationSizeMb: 32 },
+      execArgv: [],
+    });
+    const thread: Thread = { worker, ring, jobs: [], keys: new Map(), keysSent: 0 };
     worker.unref();
-    worker.on("message", (results: boolean[]) => {
-      const batch = thread.batches.shift() ?? [];
+    worker.on("message", () => {
+      this.#settle(thread);
       this.#pump();
-      for (const [index, { resolve }] of batch.entries()) resolve(results[index] === true);
     });
     worker.on("error", () => this.#lose(thread));
     worker.on("exit", () => this.#lose(thread));
     return thread;
   }
 
+  /** Gives the jobs that wait to the threads, each to the one with the fewest. */
   #pump(): void {
-    for (let ahead = 0; ahead < BATCHES_AHEAD; ahead += 1) {
-      for (const thread of this.#threads) {
-        if (this.#waiting.length === 0) break;
-        if (thread.batches.length === ahead) send(thread, this.#waiting.splice(0, BATCH_MAX));
-      }
+    let given = 0;
+    for (; given < this.#waiting.length; given += 1) {
+      const [first, ...others] = this.#threads;
+      if (first === undefined) break;
+      const thread = others.reduce((least, each) => (each.jobs.length < least.jobs.length ? each : least), first);
+      if (thread.jobs.length === SLOTS) break;
+      give(thread, this.#waiting[given] as Job);
     }
-    if (this.#waiting.length === 0 && this.#threads.every(({ batches }) => batches.length === 0)) this.#closed?.();
+    this.#waiting.splice(0, given);
+    if (this.#waiting.length === 0 && this.#threads.every(({ jobs }) => jobs.length === 0)) this.#closed?.();
+  }
+
+  #settle(thread: Thread): void {
+    const results = thread.ring.results();
+    for (const [index, { resolve }] of thread.jobs.splice(0, results.length).entries()) resolve(results[index] === true);
   }
 
   #lose(thread: Thread): void {
     if (!this.#threads.includes(thread)) return;
+    this.#settle(thread);
     this.#threads = this.#threads.filter((other) => other !== thread);
-    const orphans = [...thread.batches.flat(), ...(this.#threads.length === 0 ? this.#waiting.splice(0) : [])];
+    const orphans = [...thread.jobs, ...(this.#threads.length === 0 ? this.#waiting.splice(0) : [])];
     for (const { signed, signature, key, resolve } of orphans)
       void checkSignature(signed, signature, key).then(resolve);
     this.#pump();
   }
 }
 
-function send(thread: Thread, batch: readonly Job[]): void {
-  thread.batches.push(batch);
-  const forget = thread.keys.size > KEYS_KEPT;
-  if (forget) thread.keys.clear();
-  const newKeys: KeyObject[] = [];
-  const names = batch.map(({ key }) => {
-    let name = thread.keys.get(key);
-    if (name === undefined) {
-      thread.keys.set(key, (name = thread.keys.size));
-      newKeys.push(key);
-    }
-    return name;
-  });
-  const length = batch.reduce((sum, { signed }) => sum + SIGNATURE_BYTES + signed.length, 0);
-  // Memory of its own, transferred and not copied.
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const { signed, signature } of batch) {
-    bytes.set(signature, at);
-    bytes.set(signed, at + SIGNATURE_BYTES);
-    at += SIGNATURE_BYTES + signed.length;
+function give(thread: Thread, job: Job): void {
+  const { worker, ring, jobs, keys } = thread;
+  let number = keys.get(job.key);
+  if (number === undefined) {
+    if (keys.size >= KEYS_KEPT) keys.clear();
+    number = thread.keysSent++;
+    keys.set(job.key, number);
+    // Before the slot is written, so that the thread finds the key when it finds the slot.
+    worker.postMessage(job.key);
   }
-  const message = { newKeys, forget, names, lengths: batch.map(({ signed }) => signed.length), bytes };
-  thread.worker.postMessage(message, [bytes.buffer]);
+  jobs.push(job);
+  ring.write(number, job.signature, job.signed);
 }
