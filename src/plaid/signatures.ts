@@ -118,7 +118,8 @@ class SignatureThreads implements Signatures {
 
   #settle(thread: Thread): void {
     const results = thread.ring.results();
-    for (const [index, { resolve }] of thread.jobs.splice(0, results.length).entries()) resolve(results[index] === true);
+    for (const [index, { resolve }] of thread.jobs.splice(0, results.length).entries())
+      resolve(results[index] === true);
   }
 
   #lose(thread: Thread): void {
