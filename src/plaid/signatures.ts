@@ -141,7 +141,7 @@ function give(thread: Thread, job: Job): void {
     number = thread.keysSent++;
     keys.set(job.key, number);
     // Before the slot is written, so that the thread finds the key when it finds the slot.
-    worker.postMessage(job.key);
+    worker.postMessage(job.key, []);
   }
   jobs.push(job);
   ring.write(number, job.signature, job.signed);
