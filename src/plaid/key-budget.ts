@@ -1,11 +1,12 @@
 /**
  * The budget of verification keys that Tartan may fetch for an integration. Anyone can send a token with a made-up kid, and only
  * Plaid's answer distinguishes it from a newly rotated key. So the number of requests is bounded, and the bound
- * must not keep out the one real kid. There are three shares, each a token bucket of its own:
+ * must not keep out the one real kid. There are four shares, each a token bucket of its own:
  *
  *   open      for any kid, the first that comes
  *   repeated  for kids that were refused before: a flood of made-up kids uses each once, a real key signs every webhook
  *   vouched   for addresses that recently sent a proven webhook; forgers at other addresses cannot use it
+ *   waiting   for kids of webhooks that wait unproven, each of which one of the other shares has admitted
  */
 import { hash, randomBytes } from "node:crypto";
 
@@ -80,6 +81,7 @@ interface Shares {
   open: TokenBucket;
   repeated: TokenBucket;
   vouched: TokenBucket;
+  waiting: TokenBucket;
 }
 
 export interface KeyRequest {
@@ -106,8 +108,13 @@ export class KeyBudget {
   take({ integration, name, from }: KeyRequest, now: number): boolean {
     const { open, repeated, vouched } = this.#sharesOf(integration, now);
     if (open.take(now)) return true;
-    if (this.#isVouched(from, now) && vouched.take(now)) return true;
+    if (from !== null && this.isVouched(from, now) && vouched.take(now)) return true;
     return this.#seen.note(`${integration} ${name}`, now) && repeated.take(now);
+  }
+
+  /** The same for a kid of webhooks that wait unproven. */
+  takeWaiting(integration: string, now: number): boolean {
+    return this.#sharesOf(integration, now).waiting.take(now);
   }
 
   /** A proven webhook came from this address. */
@@ -120,8 +127,9 @@ export class KeyBudget {
     if (this.#vouched.size > VOUCHED_KEPT && oldest !== undefined) this.#vouched.delete(oldest);
   }
 
-  #isVouched(from: string | null, now: number): boolean {
-    const at = from === null ? undefined : this.#vouched.get(from);
+  /** Whether a proven webhook came from this address within the last day. */
+  isVouched(from: string, now: number): boolean {
+    const at = this.#vouched.get(from);
     return at !== undefined && now - at < VOUCHED_FOR_MS;
   }
 
@@ -133,6 +141,7 @@ export class KeyBudget {
         open: new TokenBucket(this.#perMinute, now),
         repeated: new TokenBucket(reserve, now),
         vouched: new TokenBucket(reserve, now),
+        waiting: new TokenBucket(reserve, now),
       };
       this.#shares.set(integration, shares);
     }

@@ -4,23 +4,25 @@
  *
  *   absent → fetching → known → (Plaid says so) expired
  *                     → unknown for five minutes → absent
- *                     → (Plaid did not answer) absent
+ *                     → (Plaid did not answer) absent; nobody asks again until a back-off is over (key-outages.ts)
  *
  * Anyone can choose the kid of a request, so its cost is bounded: one fetch at a time for each kid, a budget of
  * fetches for each integration (key-budget.ts), and a bounded memory of kids that Plaid does not know. When the budget is used up,
  * Tartan reads the keys that other processes have fetched from the table. It fetches a key in use again every hour, to learn
  * whether the key has expired.
  */
-import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
+import type { JsonWebKey, KeyObject } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Queryable, Statement } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { PlaidClient } from "./client.ts";
 import { PlaidError } from "./errors.ts";
+import { importKey, readKey, type KeyAnswer, type KnownKey } from "./key-answer.ts";
 import { KeyBudget } from "./key-budget.ts";
+import { failureOf, KeyOutages, UnusableKey, type Blocked } from "./key-outages.ts";
 import { DROP_KEY, LOAD_KEYS, SAVE_KEY } from "./queries.ts";
-import type { KeyRefusal, KeyScope, KeySource } from "./verify.ts";
+import type { FoundKey, KeyRefusal, KeyScope, KeySource } from "./verify.ts";
 
 const UNKNOWN_FOR_MS = 5 * 60_000;
 const UNKNOWN_KEPT = 10_000;
@@ -39,25 +41,12 @@ export interface VerificationKeysOptions {
   clientFor(scope: KeyScope): Pick<PlaidClient, "postJson">;
   clock: Clock;
   logger: Logger;
-  /** fetches of unknown kids in a minute for an integration; half as many again are reserved for kids that are likely real */
+  /** fetches of unknown kids in a minute for an integration; three quarters as many again are reserved for kids that are likely real */
   fetchesPerMinute: number;
 }
 
 /** Disposing it waits for running fetches. */
 export type VerificationKeys = KeySource & AsyncDisposable;
-
-interface KnownKey {
-  key: KeyObject;
-  /** the stored fields of the JWK */
-  jwk: JsonWebKey;
-  expiresAt: number;
-  checkedAt: number;
-}
-
-/** The answer of `/webhook_verification_key/get`, in which any field may be missing. */
-interface KeyAnswer {
-  key?: JsonWebKey & { kid?: unknown; alg?: unknown; expired_at?: unknown };
-}
 
 interface StoredKey {
   kid: string;
@@ -92,6 +81,17 @@ export function openVerificationKeys(options: VerificationKeysOptions): Verifica
 /** Clients are separate, so that bad credentials of one do not fail the webhooks of another. */
 const flightOf = ({ clientId }: KeyScope, name: string): string => `${name} ${clientId}`;
 
+/** With its secret, so that new credentials are tried at once. It stays in memory. */
+const endpointOf = ({ plaidUrl, clientId, secret }: KeyScope): string => `${plaidUrl} ${clientId} ${secret}`;
+
+const payerOf = ({ id, plaidUrl, clientId }: KeyScope): string => id ?? `${plaidUrl} ${clientId}`;
+
+const unavailable = ({ of, cause }: Blocked): KeyRefusal => ({
+  reason: "key_unavailable",
+  detail: `the key could not be fetched from Plaid (${cause})`,
+  mayWait: of,
+});
+
 class CachedKeys implements VerificationKeys {
   readonly #options: VerificationKeysOptions;
   readonly #known = new Map<string, KnownKey>();
@@ -100,6 +100,8 @@ class CachedKeys implements VerificationKeys {
   readonly #underWay = new Map<string, Promise<Found>>();
   readonly #loaded = new Map<string, { done: Promise<void>; at: number }>();
   readonly #budget: KeyBudget;
+  readonly #outages = new KeyOutages();
+  readonly #recovered: (() => void)[] = [];
 
   constructor(options: VerificationKeysOptions) {
     this.#options = options;
@@ -118,6 +120,28 @@ class CachedKeys implements VerificationKeys {
     this.#budget.vouch(from, this.#options.clock.now());
   }
 
+  isVouched(from: string): boolean {
+    return this.#budget.isVouched(from, this.#options.clock.now());
+  }
+
+  onRecovered(listener: () => void): void {
+    this.#recovered.push(listener);
+  }
+
+  async findWaiting(scope: KeyScope, keyId: string): Promise<FoundKey | KeyRefusal> {
+    const { clock } = this.#options;
+    const name = `${scope.plaidUrl} ${keyId}`;
+    if (!this.#known.has(name)) await this.#load(scope.plaidUrl, RELOAD_AFTER_MS);
+    const known = this.#known.get(name);
+    if (known) return known;
+    if ((this.#unknown.get(name) ?? 0) > clock.now()) return UNKNOWN;
+    const blocked = this.#outages.blocked(endpointOf(scope), name, clock.now());
+    if (blocked) return unavailable(blocked);
+    if (!this.#budget.takeWaiting(payerOf(scope), clock.now())) return BUDGET;
+    const found = await this.#once(scope, name, () => this.#fetch(scope, keyId, name));
+    return this.#known.get(name) ?? ("reason" in found ? found : UNKNOWN);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(this.#underWay.values());
   }
@@ -130,18 +154,40 @@ class CachedKeys implements VerificationKeys {
       if (unknownUntil > clock.now()) return UNKNOWN;
       this.#unknown.delete(name);
     }
+    const blocked = this.#outages.blocked(endpointOf(scope), name, clock.now());
+    if (blocked) return this.#whileBlocked(wanted, blocked);
     const isAsked = this.#underWay.has(flightOf(scope, name));
     if (!isAsked && this.#underWay.size >= UNDER_WAY_MAX) return BUDGET;
     return this.#once(scope, name, async () => {
       await this.#load(scope.plaidUrl, Number.POSITIVE_INFINITY);
       const stored = this.#usable(name, at);
       if (stored !== null) return stored;
-      const integration = scope.id ?? `${scope.plaidUrl} ${scope.clientId}`;
-      if (this.#budget.take({ integration, name, from }, clock.now())) return await this.#fetch(scope, keyId, name);
-      metrics.keyFetches.inc({ outcome: "over_budget" });
-      await this.#load(scope.plaidUrl, RELOAD_AFTER_MS);
-      return this.#usable(name, at) ?? BUDGET;
+      const blockedNow = this.#outages.blocked(endpointOf(scope), name, clock.now());
+      if (blockedNow) return await this.#whileBlocked(wanted, blockedNow);
+      if (this.#budget.take({ integration: payerOf(scope), name, from }, clock.now()))
+        return await this.#fetch(scope, keyId, name);
+      return await this.#overBudget(wanted);
     });
+  }
+
+  /** The webhook may wait if its kid is within the budget; a kid that was so once needs no other part of it. */
+  async #whileBlocked(wanted: Wanted, blocked: Blocked): Promise<Found> {
+    const { scope, name, at, from } = wanted;
+    if (!this.#outages.isAwaited(name)) {
+      if (!this.#budget.take({ integration: payerOf(scope), name, from }, this.#options.clock.now()))
+        return await this.#overBudget(wanted);
+      this.#outages.await(name);
+    }
+    await this.#load(scope.plaidUrl, RELOAD_AFTER_MS);
+    return this.#usable(name, at) ?? unavailable(blocked);
+  }
+
+  /** Another process may have fetched the key. */
+  async #overBudget({ scope, name, at }: Wanted): Promise<Found> {
+    metrics.keyFetches.inc({ outcome: "over_budget" });
+    await this.#load(scope.plaidUrl, RELOAD_AFTER_MS);
+    const waits = this.#outages.isAwaited(name) ? unavailable({ of: "key", cause: "BUDGET" }) : BUDGET;
+    return this.#usable(name, at) ?? waits;
   }
 
   #usable(name: string, at: Date): Found | null {
@@ -169,12 +215,15 @@ class CachedKeys implements VerificationKeys {
 
   async #fetch(scope: KeyScope, keyId: string, name: string): Promise<Found> {
     const { clock, logger, clientFor } = this.#options;
+    const endpoint = endpointOf(scope);
+    this.#outages.asking(endpoint, name, clock.now());
     try {
       const path = "/webhook_verification_key/get";
       const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
       const answer = await clientFor(scope).postJson<KeyAnswer>(path, { key_id: keyId }, signal);
       const known = readKey(answer, keyId, clock.now());
-      if (known === null) throw new Error("Plaid's answer holds no usable P-256 key of this kid");
+      if (known === null) throw new UnusableKey("Plaid's answer holds no usable P-256 key of this kid");
+      this.#answered(endpoint, name);
       metrics.keyFetches.inc({ outcome: "ok" });
       this.#known.set(name, known);
       await this.#save(scope.plaidUrl, keyId, known);
@@ -182,14 +231,21 @@ class CachedKeys implements VerificationKeys {
     } catch (error) {
       if (error instanceof PlaidError && error.errorCode === "INVALID_WEBHOOK_VERIFICATION_KEY_ID") {
         metrics.keyFetches.inc({ outcome: "unknown" });
+        this.#answered(endpoint, name);
         // A key that Plaid withdrew must not come back with a restart.
         if (this.#known.delete(name)) await this.#store(DROP_KEY, [scope.plaidUrl, keyId]);
         return this.#forget(name);
       }
       metrics.keyFetches.inc({ outcome: "failed" });
       logger.warn({ error, plaidUrl: scope.plaidUrl, keyId }, "a verification key could not be fetched from Plaid");
-      return { reason: "key_unavailable", detail: `the key could not be fetched from Plaid (${causeOf(error)})` };
+      const failure = failureOf(error);
+      this.#outages.failed(endpoint, name, failure, clock.now());
+      return unavailable(failure);
     }
+  }
+
+  #answered(endpoint: string, name: string): void {
+    if (this.#outages.answered(endpoint, name)) for (const listener of this.#recovered) listener();
   }
 
   #forget(name: string): KeyRefusal {
@@ -242,28 +298,4 @@ class CachedKeys implements VerificationKeys {
       this.#options.logger.warn({ error }, "the stored verification keys could not be changed; this process remembers");
     }
   }
-}
-
-function readKey({ key: jwk }: KeyAnswer, keyId: string, now: number): KnownKey | null {
-  if (jwk === undefined || jwk === null || jwk.kid !== keyId) return null;
-  if (jwk.alg !== undefined && jwk.alg !== "ES256") return null;
-  const imported = importKey(jwk);
-  if (imported === null) return null;
-  const expiresAt = typeof jwk.expired_at === "number" ? jwk.expired_at * 1000 : Number.POSITIVE_INFINITY;
-  return { ...imported, expiresAt, checkedAt: now };
-}
-
-function importKey({ kty, crv, x, y }: JsonWebKey): Pick<KnownKey, "key" | "jwk"> | null {
-  if (kty !== "EC" || crv !== "P-256" || x === undefined || y === undefined) return null;
-  const jwk = { kty, crv, x, y };
-  try {
-    return { key: createPublicKey({ key: jwk, format: "jwk" }), jwk };
-  } catch {
-    return null;
-  }
-}
-
-function causeOf(error: unknown): string {
-  if (error instanceof PlaidError) return error.errorCode;
-  return error instanceof Error && error.name === "TimeoutError" ? "TIMEOUT" : "UNUSABLE_ANSWER";
 }

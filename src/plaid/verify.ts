@@ -27,6 +27,18 @@ export interface KeyScope {
 export interface KeyRefusal {
   reason: "key_unknown" | "key_expired" | "key_unavailable";
   detail: string;
+  /**
+   * Set where the key could not be fetched although it was within the budget: its webhook may wait unproven until the key can be had.
+   * Never set for a kid beyond the budget, which is most likely made up.
+   */
+  mayWait?: "endpoint" | "key";
+}
+
+/** A key, for webhooks that were received at different times. */
+export interface FoundKey {
+  key: KeyObject;
+  /** ms; a webhook that was received from then on is not proven by it */
+  expiresAt: number;
 }
 
 /**
@@ -35,6 +47,7 @@ export interface KeyRefusal {
  * - A rotation needs no restart. A key that has expired or that Plaid withdrew is refused.
  * - Made-up kids cause a bounded number of requests for each integration, and none of them keeps a known key from being found.
  * - When Plaid does not answer, a key is unavailable, never unknown. While the store is away, keys are kept in memory.
+ * - After a fetch that failed nobody asks until its back-off is over, and no webhook waits for an answer meanwhile.
  */
 export interface KeySource {
   /**
@@ -49,6 +62,12 @@ export interface KeySource {
   ): KeyObject | KeyRefusal | Promise<KeyObject | KeyRefusal>;
   /** Records that a genuine webhook came from this address. */
   proven?(from: string): void;
+  /** Whether genuine webhooks came from this address recently. */
+  isVouched?(from: string): boolean;
+  /** The same as `find` for webhooks that wait unproven, which have a share of the budget of their own. Never throws. */
+  findWaiting(scope: KeyScope, keyId: string): Promise<FoundKey | KeyRefusal>;
+  /** Calls `listener` whenever Plaid answers again after requests for keys had failed. */
+  onRecovered?(listener: () => void): void;
 }
 
 export type RefusalReason =
@@ -77,6 +96,17 @@ export interface Refused {
   stale?: Omit<Proven, "ok">;
   /** Plaid did not answer with the key: the same request may succeed later */
   keyUnavailable?: true;
+  /** set when all holds that can be checked without the key, and the key may come: the webhook may wait unproven */
+  unproven?: UnprovenClaims;
+}
+
+/** What an unproven token claims to be. */
+export interface UnprovenClaims {
+  jwt: string;
+  tokenSha256: Buffer;
+  keyId: string;
+  /** `iat` */
+  claimedAt: Date;
 }
 
 export interface Verification {
@@ -105,8 +135,7 @@ export async function verifyWebhook(given: Verification): Promise<Proven | Refus
   if ("reason" in token) return { ok: false, ...token };
   const found = keys.find(integration, token.keyId, receivedAt, from ?? null);
   const key = found instanceof Promise ? await found : found;
-  if ("reason" in key)
-    return { ok: false, ...key, ...(key.reason === "key_unavailable" ? { keyUnavailable: true as const } : undefined) };
+  if ("reason" in key) return key.reason === "key_unavailable" ? withoutKey(given, token, key) : refused(key);
   if (!(await check(token.signed, token.signature, key)))
     return { ok: false, reason: "signature_invalid", detail: "its signature does not match the key that it names" };
   const result = judgeClaims(token, body, receivedAt);
@@ -114,7 +143,22 @@ export async function verifyWebhook(given: Verification): Promise<Proven | Refus
   return result;
 }
 
-/** Checks age and body of a token whose signature is valid. */
+const refused = ({ reason, detail }: KeyRefusal): Refused => ({ ok: false, reason, detail });
+
+/** A body that is not the one that the token names is refused without the key: no key can prove it. */
+function withoutKey({ jwt, body, receivedAt }: Verification, token: Token, key: KeyRefusal): Refused {
+  const result = judgeClaims(token, body, receivedAt);
+  if (!result.ok && result.reason === "body_mismatch") return result;
+  const { sha256: tokenSha256, keyId, issuedAt: claimedAt } = token;
+  const mayWait = result.ok && key.mayWait !== undefined;
+  return {
+    ...refused(key),
+    keyUnavailable: true,
+    ...(mayWait && { unproven: { jwt, tokenSha256, keyId, claimedAt } }),
+  };
+}
+
+/** Checks age and body of a token whose signature is valid, or cannot be checked. */
 function judgeClaims(token: Token, body: Buffer, receivedAt: Date): Proven | Refused {
   const facts = { tokenSha256: token.sha256, keyId: token.keyId, signedAt: token.issuedAt };
   const ageMs = receivedAt.getTime() - token.issuedAt.getTime();

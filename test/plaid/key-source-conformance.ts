@@ -174,7 +174,7 @@ function isBounded(openEngine: () => Promise<KeySourceEngine>): void {
 }
 
 function outages(openEngine: () => Promise<KeySourceEngine>): void {
-  test("when Plaid does not answer with the key, it is unavailable and not unknown, and the next webhook asks again", async () => {
+  test("when Plaid does not answer with the key, it is unavailable and not unknown, and is asked for again", async () => {
     const key = newSigningKey();
     const faults = [
       plaidFault(500, "API_ERROR", "INTERNAL_SERVER_ERROR"),
@@ -188,11 +188,13 @@ function outages(openEngine: () => Promise<KeySourceEngine>): void {
       { status: 200, body: JSON.stringify({ key: { ...key.jwk, x: "AA" } }) },
       { status: 200, body: JSON.stringify({ key: { ...key.jwk, alg: "HS256" } }) },
     ];
-    await withSource(openEngine, [key], async ({ server, look }) => {
+    await withSource(openEngine, [key], async ({ server, clock, look }) => {
       for (const fault of faults) {
         server.fault = fault;
         expect([fault.body, await look(key)]).toEqual([fault.body, "key_unavailable"]);
+        clock.advance(31_000);
       }
+      expect(server.asked).toHaveLength(faults.length);
       expect(await look(key, { plaidUrl: "http://127.0.0.1:1" })).toBe("key_unavailable");
       server.fault = null;
       expect(await look(key)).toBe("found");
