@@ -130,6 +130,21 @@ export const OPTIONS = {
     whole(1, 10_000).default(60),
     "Unknown verification keys that one process may ask Plaid for in a minute, for each integration. Half as many again are reserved for keys and senders that are likely genuine.",
   ),
+  quarantineDays: option(
+    "TARTAN_QUARANTINE_DAYS",
+    whole(0, 7).default(3),
+    "Days for which a webhook waits unproven while its key cannot be fetched from Plaid; 0: such a webhook is answered 503.",
+  ),
+  quarantineMax: option(
+    "TARTAN_QUARANTINE_MAX",
+    whole(100, 10_000_000).default(50_000),
+    "Unproven webhooks that may wait for each integration; a quarter of it for addresses that have sent no proven webhook recently.",
+  ),
+  quarantineMaxMb: option(
+    "TARTAN_QUARANTINE_MAX_MB",
+    whole(8, 100_000).default(64),
+    "MiB that their bodies and JWTs may take for each integration, shared alike.",
+  ),
   syncConcurrency: option(
     "TARTAN_SYNC_CONCURRENCY",
     whole(1, 256).default(8),

@@ -35,6 +35,7 @@ const STATUS = {
   webhook_source_refused: 403,
   webhook_malformed: 400,
   verification_key_unavailable: 503,
+  quarantine_full: 503,
 
   listener_token_missing: 401,
   listener_token_mismatch: 401,

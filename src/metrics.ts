@@ -19,6 +19,14 @@ export const metrics = {
   webhooksAccepted: counter("tartan_webhooks_accepted_total", "Webhooks journaled", ["source"]),
   webhooksDuplicate: counter("tartan_webhooks_duplicate_total", "Webhooks whose JWT had been accepted before"),
   webhooksRefused: counter("tartan_webhooks_refused_total", "Requests refused at the intake", ["reason"]),
+  unproven: counter(
+    "tartan_unproven_webhooks_total",
+    "Webhooks whose key could not be fetched: kept in quarantine, turned_away for want of room, and later proven, refused, duplicate, forgotten or expired",
+    ["outcome"],
+  ),
+  unprovenWaiting: gauge("tartan_unproven_waiting", "Unproven webhooks that wait in quarantine"),
+  unprovenBytes: gauge("tartan_unproven_bytes", "Bytes of the bodies and JWTs of unproven webhooks"),
+  unprovenOldestSeconds: gauge("tartan_unproven_oldest_seconds", "Age of the oldest unproven webhook; 0: none waits"),
   logins: counter("tartan_logins_total", "Logins of users, by what came of their items; items count once each", [
     "outcome",
   ]),

@@ -2,6 +2,7 @@
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 import type { Subject } from "../model/webhook.ts";
+import { forgetUnprovenDataOfItem, forgetUnprovenOfItem, forgetUnprovenOfSubject } from "./forget-unproven.ts";
 
 /** How many webhooks one transaction settles; it locks their rows. */
 const SETTLED_AT_ONCE = 1000;
@@ -40,6 +41,7 @@ const CUT_ACCOUNT = `update journal.webhooks set update_info = tartan.without_ac
 
 /** Deletes an item's webhooks except those about the item itself; these keep only the outcome of their runs. */
 export async function forgetDataOfItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  await forgetUnprovenDataOfItem(tx, integrationId, itemId);
   await tx.query(FORGET_DATA, [integrationId, itemId]);
   await tx.query(CUT_SUMMARIES, [integrationId, itemId]);
 }
@@ -72,10 +74,12 @@ export async function settleIntegration(q: Queryable, id: string, from: string |
 
 /** Deletes the webhooks of a subject that is no item. */
 export async function forgetSubject(tx: Queryable, integrationId: string, { kind, id }: Subject): Promise<void> {
+  await forgetUnprovenOfSubject(tx, integrationId, { kind, id });
   await tx.query(FORGET_SUBJECT, [integrationId, kind, id]);
 }
 
 export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  await forgetUnprovenOfItem(tx, integrationId, itemId);
   await tx.query(FORGET_ITEM, [integrationId, itemId]);
 }
 

@@ -1,6 +1,6 @@
 /**
  * The Intake that keeps arrivals in Postgres. Webhooks share commits. A linked item has a transaction of its own, which
- * also stores its token. A stale notice is one row for sync.
+ * also stores its token. A stale notice is one row for sync. Unproven webhooks go to the quarantine.
  */
 import { urgent } from "../database/pool.ts";
 import type { Database, Queryable } from "../database/types.ts";
@@ -18,13 +18,16 @@ import type {
   Restoring,
   RestoreResult,
   StaleNotice,
+  UnprovenWebhook,
 } from "../model/intake.ts";
 import type { Pressure } from "../model/pressure.ts";
 import { EVERYTHING, type Accepted } from "../model/webhook.ts";
 import { findAccepted } from "./append.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { linkItem } from "./link.ts";
+import type { QuarantineBounds } from "./quarantine-bounds.ts";
 import { restore } from "./restore.ts";
+import { UnprovenCommit } from "./unproven-commit.ts";
 
 /** How many JWTs of stale notices are remembered, so that a repeated one causes no second check. */
 const STALE_KEPT = 1000;
@@ -35,6 +38,8 @@ export interface IntakeOptions {
   vault: Vault;
   /** webhooks that may wait for their commit; when more come, they are refused */
   queueMax: number;
+  /** what the quarantine of one integration may hold; null or absent: unproven webhooks are not kept */
+  quarantine?: QuarantineBounds | null;
   logger: Logger;
   /** is told of each batch of webhooks */
   pressure?: Pressure;
@@ -48,6 +53,7 @@ class PostgresIntake implements Intake, Restoring, AsyncDisposable {
   readonly #database: Queryable;
   readonly #hint: Hint;
   readonly #webhooks: GroupCommit;
+  readonly #unproven: UnprovenCommit;
   readonly #stale = new Set<string>();
 
   constructor(options: IntakeOptions) {
@@ -56,13 +62,16 @@ class PostgresIntake implements Intake, Restoring, AsyncDisposable {
     this.#database = urgent(options.database);
     this.#hint = openHint(this.#database);
     this.#webhooks = new GroupCommit({ ...options, database: this.#database, hint: this.#hint });
+    this.#unproven = new UnprovenCommit(options.database, options.quarantine ?? null);
   }
 
   accept(arrival: ArrivedWebhook): Promise<Accepted>;
   accept(arrival: LinkedItem): Promise<Linked>;
   accept(arrival: StaleNotice): Promise<Accepted | null>;
+  accept(arrival: UnprovenWebhook): Promise<Accepted>;
   accept(arrival: Arrival): Promise<Accepted | null> {
     if (arrival.arrival === "webhook") return this.#webhooks.accept(arrival);
+    if (arrival.arrival === "unproven_webhook") return this.#unproven.accept(arrival);
     return arrival.arrival === "linked_item" ? this.#link(arrival) : this.#note(arrival);
   }
 
@@ -105,6 +114,7 @@ class PostgresIntake implements Intake, Restoring, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#webhooks[Symbol.asyncDispose]();
+    await this.#unproven[Symbol.asyncDispose]();
     await this.#hint[Symbol.asyncDispose]();
   }
 }

@@ -119,6 +119,18 @@ class RefusalRecorder implements Refusals {
   }
 }
 
+/** Records refusals in the transaction of what they are about; similar ones share a row. */
+export async function recordRefusals(tx: Queryable, refusals: readonly (Refusal & { count: number })[]): Promise<void> {
+  const folded = new Map<string, Folded>();
+  for (const refusal of refusals) {
+    const key = `${refusal.integrationId} ${refusal.reason} ${refusal.remoteAddress}`;
+    const alike = folded.get(key);
+    if (alike) alike.count += refusal.count;
+    else folded.set(key, { ...storable(refusal), refusedAt: null, count: refusal.count });
+  }
+  if (folded.size > 0) await tx.query(INSERT_REFUSALS, [JSON.stringify([...folded.values()])]);
+}
+
 const ANYWHERE = {
   integrationId: null,
   listenerId: null,

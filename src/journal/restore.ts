@@ -2,6 +2,7 @@
  * Takes over arrivals that another engine acknowledged while Postgres was away: each exactly once, in their order.
  *
  *   arrivals → webhooks in a row: one statement, in one transaction with a lock on their integrations
+ *            → unproven webhooks in a row: to their quarantines
  *            → linked item, stale notice: a transaction each
  *            → refused by Postgres for its data → halved, until the refused one is alone and is reported
  *            → waited in vain for a lock → halved too, so that the others are stored; that one must be restored again
@@ -24,6 +25,7 @@ import { EVERYTHING } from "../model/webhook.ts";
 import { findAccepted } from "./append.ts";
 import { isDataFault } from "./failures.ts";
 import { linkWithin, noteLinked } from "./link.ts";
+import { restoreUnproven } from "./restore-unproven.ts";
 import { FIND_BY_JWT, IS_LINKED_SINCE, IS_STORED, RESTORE } from "./restore-queries.ts";
 
 /** Tokens are kept for three days. For those that are older than this, the journal is searched. */
@@ -41,18 +43,25 @@ interface RestoreDeps {
 export async function restore(deps: RestoreDeps, arrivals: readonly Arrival[]): Promise<RestoreResult[]> {
   const results: RestoreResult[] = [];
   for (let from = 0; from < arrivals.length;) {
-    const run = webhooksFrom(arrivals, from);
+    const run = runFrom(arrivals, from, "webhook");
+    const unproven = runFrom(arrivals, from, "unproven_webhook");
     if (run.length > 0) results.push(...(await restoreWebhooks(deps.database, run)));
+    else if (unproven.length > 0) results.push(...(await restoreUnproven(deps.database, unproven)));
     else results.push(await restoreOther(deps, arrivals[from] as LinkedItem | StaleNotice));
     from = results.length;
   }
   return results;
 }
 
-/** The webhooks that stand next to one another, the first at `from`. */
-function webhooksFrom(arrivals: readonly Arrival[], from: number): ArrivedWebhook[] {
-  const run: ArrivedWebhook[] = [];
-  for (let at = from; arrivals[at]?.arrival === "webhook"; at += 1) run.push(arrivals[at] as ArrivedWebhook);
+/** The arrivals of a kind that stand next to one another, the first at `from`. */
+function runFrom<K extends Arrival["arrival"]>(
+  arrivals: readonly Arrival[],
+  from: number,
+  kind: K,
+): Extract<Arrival, { arrival: K }>[] {
+  const run: Extract<Arrival, { arrival: K }>[] = [];
+  for (let at = from; arrivals[at]?.arrival === kind; at += 1)
+    run.push(arrivals[at] as Extract<Arrival, { arrival: K }>);
   return run;
 }
 

@@ -83,11 +83,12 @@ export async function eraseItem(
   }, "long");
 }
 
-/** An item is also known if only webhooks came for it and never a token. */
+/** An item is also known if only webhooks came for it and never a token, proven or not. */
 const IS_KNOWN = `
   select exists (select from tartan.items where integration_id = $1 and item_id = $2)
     or exists (select from sync.subjects where integration_id = $1 and kind = 'item' and id = $2)
-    or exists (select from journal.webhooks where integration_id = $1 and item_id = $2) as known`;
+    or exists (select from journal.webhooks where integration_id = $1 and item_id = $2)
+    or exists (select from journal.unproven where integration_id = $1 and claimed_item_id = $2) as known`;
 
 async function checkKnown(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   const { rows } = await tx.query<{ known: boolean }>(IS_KNOWN, [integrationId, itemId]);

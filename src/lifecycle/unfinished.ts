@@ -16,6 +16,7 @@ import { dropTokens, purgeItems } from "../integrations/items.ts";
 import { dropSubjectTokens, purgeSubjects } from "../integrations/subjects.ts";
 import { forgetIntegration, listUnfinished, noteDone, type Unfinished } from "../integrations/unfinished.ts";
 import * as journal from "../journal/forget.ts";
+import { forgetQuarantine } from "../journal/forget-unproven.ts";
 import * as linking from "../linking/forget.ts";
 import { forgetListeners } from "../listeners/listeners.ts";
 import * as mirror from "../mirror/forget.ts";
@@ -60,6 +61,7 @@ async function end(database: Database, q: Queryable, id: string, signal: AbortSi
   await dropSubjectTokens(q, id);
   await linking.dropTokens(q, id);
   await forgetListeners(q, id);
+  await forgetQuarantine(q, id);
   await sync.endIntegration(q, id);
   await journal.settleIntegration(q, id, await sync.oldestWaiting(q, id));
   await sync.forgetWaiting(q, id);

@@ -46,7 +46,33 @@ export interface StaleNotice {
   webhookCode: string | null;
 }
 
-export type Arrival = ArrivedWebhook | LinkedItem | StaleNotice;
+/**
+ * A webhook whose key could not be fetched. All that can be checked without the key holds: the form of its JWT, its time against
+ * `receivedAt`, and the hash of its body. The rest is a claim of the sender's, and nothing acts on it until the key proves it.
+ */
+export interface UnprovenWebhook {
+  arrival: "unproven_webhook";
+  /** UUIDv7 from `newUuid`; the webhook keeps it when it is proven */
+  id: string;
+  integrationId: string;
+  /** exactly what arrived */
+  body: Buffer;
+  /** the `Plaid-Verification` header as it came */
+  jwt: string;
+  /** the JWT's identity; the same JWT twice is one webhook */
+  tokenSha256: Buffer;
+  /** the `kid` that it claims */
+  keyId: string;
+  /** the `iat` that it claims */
+  claimedAt: Date;
+  receivedAt: Date;
+  /** the sender's; null where it is not known */
+  remoteAddress: string | null;
+  /** proven webhooks came from this address recently, so it may use the whole bound and not only a share of it */
+  vouched: boolean;
+}
+
+export type Arrival = ArrivedWebhook | LinkedItem | StaleNotice | UnprovenWebhook;
 
 export interface Linked extends Accepted {
   /** false where the item was known and its token was replaced; true also while the engine cannot know that */
@@ -63,6 +89,11 @@ export interface Intake {
   accept(arrival: LinkedItem): Promise<Linked>;
   /** @returns the webhook that was accepted with the same JWT; null where there is none and the notice was stored */
   accept(arrival: StaleNotice): Promise<Accepted | null>;
+  /**
+   * Keeps the webhook in quarantine, until its key proves or refuses it. A JWT that was accepted, proven or not, is a duplicate.
+   * @throws TartanError `quarantine_full` with `retryAfterSeconds` where the bound of its integration is reached; and as for a webhook
+   */
+  accept(arrival: UnprovenWebhook): Promise<Accepted>;
   /** Why arrivals cannot be stored just now, in one sentence; null while they can. */
   problem(): string | null;
 }

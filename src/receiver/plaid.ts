@@ -1,9 +1,11 @@
 /**
  * The path of Plaid: requests with a `Plaid-Verification` header, which are accepted only with Plaid's signature.
  */
+import { TartanError } from "../errors.ts";
+import { metrics } from "../metrics.ts";
 import { newUuid } from "../model/ids.ts";
 import type { SignatureCheck } from "../plaid/signatures.ts";
-import { verifyWebhook, type Refused } from "../plaid/verify.ts";
+import { verifyWebhook, type Refused, type UnprovenClaims } from "../plaid/verify.ts";
 import { readWebhook } from "../plaid/webhooks.ts";
 import type { Accepted } from "../model/webhook.ts";
 import type { ReceivedRequest, ReceiverDeps } from "./deps.ts";
@@ -46,17 +48,18 @@ export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): P
 }
 
 /**
- * Refuses a webhook that is not proven. One kind needs more: a genuine webhook that comes too late, or is dated ahead because one
+ * Refuses a webhook that is not proven. Two kinds need more. One is a genuine webhook that comes too late, or is dated ahead because one
  * of the two clocks is wrong. Either it was accepted before and is only sent again, or it never arrived. In the second case the
- * intake has its subject checked, which is safe: sync asks Plaid what is true.
+ * intake has its subject checked, which is safe: sync asks Plaid what is true. The other is a webhook whose key cannot be fetched now,
+ * which the intake keeps unproven.
  */
-function openStalePath({ intake }: ReceiverDeps): (request: ReceivedRequest, refused: Refused) => Promise<Accepted> {
-  return async ({ integration, body }, { reason, detail, stale: token, keyUnavailable }) => {
-    if (keyUnavailable) {
-      const message = `The webhook could not be proven just now: ${detail}. Send it again.`;
-      const details = { reason, detail, retryAfterSeconds: RETRY_AFTER_SECONDS };
-      throw new IntakeRefusal("verification_key_unavailable", message, details);
-    }
+function openStalePath(deps: ReceiverDeps): (request: ReceivedRequest, refused: Refused) => Promise<Accepted> {
+  const { intake } = deps;
+  return async (request, refused) => {
+    const { integration, body } = request;
+    const { reason, detail, stale: token, keyUnavailable, unproven } = refused;
+    if (unproven !== undefined) return await keep(deps, request, unproven, refused);
+    if (keyUnavailable) throw notProvable(refused);
     if (token !== undefined) {
       const { type: webhookType, code: webhookCode, subject } = readWebhook(body);
       const integrationId = integration.id;
@@ -71,4 +74,39 @@ function openStalePath({ intake }: ReceiverDeps): (request: ReceivedRequest, ref
       fields: { "Plaid-Verification": `${reason}: ${detail}` },
     });
   };
+}
+
+/** Plaid sends the webhook again for a day. */
+function notProvable({ reason, detail }: Pick<Refused, "detail"> & { reason: string }): IntakeRefusal {
+  const message = `The webhook could not be proven just now: ${detail}. Send it again.`;
+  const details = { reason, detail, retryAfterSeconds: RETRY_AFTER_SECONDS };
+  return new IntakeRefusal("verification_key_unavailable", message, details);
+}
+
+/** Keeps the webhook unproven, or refuses it where the quarantine has no room. */
+async function keep(
+  { intake, keys }: ReceiverDeps,
+  { integration, body, receivedAt, remoteAddress }: ReceivedRequest,
+  claims: UnprovenClaims,
+  refused: Refused,
+): Promise<Accepted> {
+  try {
+    return await intake.accept({
+      arrival: "unproven_webhook",
+      id: newUuid(receivedAt),
+      integrationId: integration.id,
+      body,
+      ...claims,
+      receivedAt,
+      remoteAddress,
+      vouched: keys.isVouched?.(remoteAddress) ?? false,
+    });
+  } catch (error) {
+    if (!(error instanceof TartanError)) throw error;
+    if (error.code === "not_enabled") throw notProvable(refused);
+    if (error.code !== "quarantine_full") throw error;
+    metrics.unproven.inc({ outcome: "turned_away" });
+    const detail = `${refused.detail}, and no more unproven webhooks are kept`;
+    throw notProvable({ reason: "quarantine_full", detail });
+  }
 }

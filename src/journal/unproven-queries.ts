@@ -1,0 +1,172 @@
+/** The statements of the quarantine. Values are always bound. */
+import type { Statement } from "../database/types.ts";
+
+/** Locks the quarantines $1, in their order, until the transaction ends; a new one is made. */
+export const LOCK_QUARANTINES: Statement = {
+  name: "journal_lock_quarantines",
+  text: `
+insert into journal.quarantines as q (integration_id) select id from unnest($1::text[]) as id order by id
+on conflict (integration_id) do update set integration_id = q.integration_id`,
+};
+
+/** What was accepted with these JWTs, proven or not: hashes $1, and in their order the `iat` that each claims, $2. */
+export const FIND_KEPT: Statement = {
+  name: "journal_find_kept",
+  text: `
+select token_sha256, id from journal.unproven where token_sha256 = any ($1::bytea[])
+union all
+select t.token_sha256, t.webhook_id from journal.accepted_tokens t
+join unnest($1::bytea[], $2::timestamptz[]) as g (token_sha256, signed_at) using (token_sha256, signed_at)`,
+};
+
+/** How much waits in the quarantines $1. */
+export const COUNT_KEPT: Statement = {
+  name: "journal_count_kept",
+  text: `
+select integration_id, key_id, vouched, webhooks, bytes from journal.unproven_keys where integration_id = any ($1::text[])`,
+};
+
+/** Adds webhooks, given as one array for each column. A JWT that is there already is passed over. */
+export const KEEP_UNPROVEN: Statement = {
+  name: "journal_keep_unproven",
+  text: `
+insert into journal.unproven (id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address,
+  vouched, claimed_item_id, claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id)
+select id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address, vouched = 'true',
+  claimed_item_id, claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id
+from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::timestamptz[], $7::bytea[], $8::text[], $9::text[],
+  $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
+as w (id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address, vouched, claimed_item_id,
+  claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id)
+on conflict do nothing`,
+};
+
+/**
+ * The keys that a prover takes up now, $3 at most, unless one has taken them up since $1, and without those of the integrations $2. Keys
+ * of vouched senders come first, then those with the most webhooks: a forger uses a made-up key once.
+ */
+export const TAKE_UP_KEYS: Statement = {
+  name: "journal_take_up_keys",
+  text: `
+with due as (
+  select integration_id, key_id, vouched from journal.unproven_keys
+  where coalesce(asked_at < $1::timestamptz, true) and integration_id <> all ($2::text[])
+  order by vouched desc, webhooks desc, key_id limit $3 for update skip locked
+), taken as (
+  update journal.unproven_keys k set asked_at = clock_timestamp() from due
+  where (k.integration_id, k.key_id, k.vouched) = (due.integration_id, due.key_id, due.vouched)
+)
+select integration_id, key_id, bool_or(vouched) as vouched from due group by 1, 2 order by 3 desc, 1, 2`,
+};
+
+export const NOW = "select clock_timestamp() as now";
+
+/** Notes why the key $2 of the integration $1 cannot be had. */
+export const NOTE_FAILURE: Statement = {
+  name: "journal_note_key_failure",
+  text: `
+update journal.unproven_keys set failure = $3 where integration_id = $1 and key_id = $2 and failure is distinct from $3`,
+};
+
+/** The oldest of the key $2 of the integration $1, $3 at most, with their sizes. */
+export const OLDEST_UNPROVEN: Statement = {
+  name: "journal_oldest_unproven",
+  text: `
+select id, octet_length(body) + octet_length(verification) as bytes from journal.unproven
+where integration_id = $1 and key_id = $2 order by id limit $3`,
+};
+
+export const READ_UNPROVEN: Statement = {
+  name: "journal_read_unproven",
+  text: `
+select id, body, verification as jwt, received_at, remote_address from journal.unproven where id = any ($1::uuid[]) order by id`,
+};
+
+export const REMOVE_UNPROVEN: Statement = {
+  name: "journal_remove_unproven",
+  text: "delete from journal.unproven where id = any ($1::uuid[])",
+};
+
+/** Integrations with webhooks that were received more than $1 days ago. */
+export const EXPIRED_QUARANTINES: Statement = {
+  name: "journal_expired_quarantines",
+  text: `
+select q.integration_id from journal.quarantines q
+where exists (
+  select from journal.unproven u where u.integration_id = q.integration_id and u.received_at < now() - $1 * interval '1 day')
+order by 1`,
+};
+
+/** Deletes those of the integration $2, $3 at most, and counts them by key and sender. */
+export const EXPIRE_UNPROVEN: Statement = {
+  name: "journal_expire_unproven",
+  text: `
+with gone as (
+  delete from journal.unproven where id = any (array(
+    select id from journal.unproven where integration_id = $2 and received_at < now() - $1 * interval '1 day' order by id limit $3))
+  returning key_id, vouched, remote_address, received_at, octet_length(body) as bytes
+)
+select g.key_id, g.remote_address, count(*)::int as webhooks, max(g.bytes) as bytes, min(g.received_at) as first_at,
+  max(g.received_at) as last_at, max(k.failure) as failure
+from gone g left join journal.unproven_keys k
+  on (k.integration_id, k.key_id, k.vouched) = ($2, g.key_id, g.vouched) group by 1, 2 order by 5`,
+};
+
+/* What is shown. */
+
+/** What waits in all quarantines, and in each, those first that wait longest; $1 integrations at most. */
+export const SUM_UNPROVEN: Statement = {
+  name: "journal_sum_unproven",
+  text: `
+with sums as (
+  select k.integration_id, sum(k.webhooks)::int as webhooks, sum(k.bytes)::bigint as bytes, count(distinct k.key_id)::int as keys,
+    (array_agg(k.failure order by k.vouched desc, k.webhooks desc) filter (where k.failure is not null))[1] as failure
+  from journal.unproven_keys k group by 1
+)
+select s.*, i.name, o.oldest_at, extract(epoch from now() - o.oldest_at)::float8 as oldest_seconds,
+  (sum(webhooks) over ())::int as all_webhooks, (sum(bytes) over ())::bigint as all_bytes
+from sums s left join tartan.integrations i on i.id = s.integration_id
+left join lateral (
+  select received_at as oldest_at from journal.unproven u where u.integration_id = s.integration_id order by received_at limit 1
+) o on true
+order by o.oldest_at limit $1`,
+};
+
+/** A page, newest first. Values: the integration's id if given, the cursor's id if paged, the number of rows. */
+export function listUnprovenQuery({ ofIntegration, paged }: { ofIntegration: boolean; paged: boolean }): Statement {
+  const conditions = [
+    ofIntegration ? "u.integration_id = $1" : "true",
+    paged ? `u.id < $${ofIntegration ? 2 : 1}` : "true",
+  ];
+  return {
+    name: `journal_list_unproven${ofIntegration ? "_of_integration" : ""}${paged ? "_paged" : ""}`,
+    text: `
+select u.id, u.integration_id, u.received_at, u.key_id, u.claimed_at, u.remote_address, u.vouched, u.claimed_item_id, u.claimed_type,
+  u.claimed_code, octet_length(u.body) as body_bytes, encode(sha256(u.body), 'hex') as body_sha256, k.failure
+from journal.unproven u left join journal.unproven_keys k using (integration_id, key_id, vouched)
+where ${conditions.join(" and ")} order by u.id desc limit $${1 + Number(ofIntegration) + Number(paged)}`,
+  };
+}
+
+/* Erasure. The caller has locked the quarantine. */
+
+export const FORGET_UNPROVEN_OF_ITEM: Statement = {
+  name: "journal_forget_unproven_of_item",
+  text: "delete from journal.unproven where integration_id = $1 and claimed_item_id = $2",
+};
+export const FORGET_UNPROVEN_DATA_OF_ITEM: Statement = {
+  name: "journal_forget_unproven_data_of_item",
+  text: `${FORGET_UNPROVEN_OF_ITEM.text} and claimed_type is distinct from 'ITEM'`,
+};
+export const FORGET_UNPROVEN_OF_SUBJECT: Statement = {
+  name: "journal_forget_unproven_of_subject",
+  text: `delete from journal.unproven where integration_id = $1 and claimed_subject_kind = $2 and claimed_subject_id = $3`,
+};
+/** Some of the integration $1, $2 at most; locks the quarantine itself. */
+export const PURGE_UNPROVEN = `
+with held as materialized (
+  select integration_id from journal.quarantines where integration_id = $1 for update
+)
+delete from journal.unproven where id = any (array(
+  select u.id from held join journal.unproven u using (integration_id) limit $2))`;
+export const FORGET_QUARANTINE = "delete from journal.quarantines where integration_id = $1";
