@@ -32,6 +32,7 @@ import { refusalOperations } from "./nouns/refusals.ts";
 import { routeOperations } from "./nouns/routes.ts";
 import { statusOperations } from "./nouns/status.ts";
 import { subjectOperations } from "./nouns/subjects.ts";
+import { unprovenWebhookOperations } from "./nouns/unproven-webhooks.ts";
 import { webhookMoveOperations } from "./nouns/webhook-moves.ts";
 import { webhookOperations } from "./nouns/webhooks.ts";
 
@@ -47,6 +48,7 @@ const NOUNS = [
   linkOperations,
   subjectOperations,
   webhookOperations,
+  unprovenWebhookOperations,
   listenerOperations,
   refusalOperations,
   gapOperations,

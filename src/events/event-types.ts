@@ -36,6 +36,8 @@ const AFTER_CHANGES = {
   "integration.webhooks_stopped":
     "Plaid's webhooks no longer come for an integration; `cause` and `next_step` say why and what to do.",
   "integration.webhooks_resumed": "Plaid's webhooks come again for an integration for which they had stopped.",
+  "integration.webhooks_expired":
+    "Webhooks of an integration were dropped unproven: their verification keys could not be fetched from Plaid for days.",
   "sync.failed": "A sync of an item or another subject failed; Tartan tries it again.",
 } as const;
 

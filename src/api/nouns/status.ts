@@ -4,6 +4,7 @@ import { factsOf } from "../../database/pool.ts";
 import { listProcesses } from "../../database/processes.ts";
 import { schemaState } from "../../database/schema.ts";
 import type { Database } from "../../database/types.ts";
+import { quarantineState } from "../../journal/quarantine.ts";
 import { retentionState } from "../../journal/retention.ts";
 import { noTimestamp, timestamp, described } from "../../model/schema.ts";
 import { BREAKER_STATES, DESTINATION_STATUSES, WEEK_NEEDS } from "../../model/statuses.ts";
@@ -15,15 +16,17 @@ import { queueDepth } from "../../sync/queries.ts";
 import { VERSION } from "../../version.ts";
 import { INTEGRATION_ID } from "../../model/examples.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
+import { quarantineExample, quarantineShape } from "./unproven-webhooks.ts";
 
 export function statusOperations(api: Api, { database, roles, clock }: ApiDeps): void {
   api.get("/v1/status", { schema: STATUS }, async () => {
-    const [{ version: schema_version }, queue, relay, processes, journal, silence] = await Promise.all([
+    const [{ version: schema_version }, queue, relay, processes, journal, quarantine, silence] = await Promise.all([
       schemaState(database),
       queueDepth(database),
       relayState(database),
       listProcesses(database),
       retentionState(database, clock),
+      quarantineState(database),
       silenceState(database),
     ]);
     const { unmarked, due, running, oldest_due_seconds, by_status } = queue;
@@ -37,6 +40,7 @@ export function statusOperations(api: Api, { database, roles, clock }: ApiDeps):
       queue: { unmarked, due, running, oldest_due_seconds, subjects: by_status },
       relay,
       journal,
+      quarantine,
       silence,
       processes: processes.map((each) => ({ ...each, started_at: each.started_at.toISOString() })),
     };
@@ -82,6 +86,7 @@ const example = {
     suspended: null,
     pruned: { webhooks: 120_000, bytes: 87_400_000, given_back_bytes: 81_200_000 },
   },
+  quarantine: quarantineExample,
   silence: {
     stopped: [
       {
@@ -253,6 +258,7 @@ const Status = z
     ),
     relay: relayShape,
     journal: journalShape,
+    quarantine: quarantineShape,
     silence: silenceShape,
     processes: described(z.array(processShape), "The Tartan processes on this database, the newest first."),
   })

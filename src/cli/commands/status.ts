@@ -5,6 +5,7 @@ import { systemClock } from "../../clock.ts";
 import { loadConfig, readTartanEnvironment } from "../../config.ts";
 import { TartanError } from "../../errors.ts";
 import { listIntegrations } from "../../integrations/integrations.ts";
+import { quarantineState, type QuarantineState } from "../../journal/quarantine.ts";
 import { retentionState, type RetentionState } from "../../journal/retention.ts";
 import {
   destinationsStatus,
@@ -95,6 +96,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   const { unhealthy, ...destinations } = await destinationsStatus(database);
   const processes = await listProcesses(database);
   const journal = await retentionState(database, systemClock);
+  const quarantine = await quarantineState(database);
   const silence = await silenceState(database);
   if (json) {
     return sayJson({
@@ -102,6 +104,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
       ...depth,
       relay: { ...relay, overdue, destinations, unhealthy },
       journal,
+      quarantine,
       silence,
       processes,
     });
@@ -122,6 +125,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
     overdue: describeOverdue(overdue),
     retention: describeRetention(journal),
     "pruned bodies": describePruned(journal),
+    unproven: describeQuarantine(quarantine),
     "webhooks stopped": silence.stopped.map(describeStopped).join("\n"),
     "Plaid's lists": describeLists(silence.sent_lists),
   });
@@ -179,6 +183,17 @@ function describeRetention({ suspended, kept_weeks: kept }: RetentionState): str
     `${plural(kept.length, "old week")} of webhooks ${kept.length === 1 ? "is" : "are"} kept, from ${oldest.week}: ${NEEDED_FOR[oldest.needed_for]}`;
   const lines = [suspended && red(suspended), weeks && yellow(weeks)].filter(Boolean);
   return lines.length === 0 ? null : lines.join("\n");
+}
+
+/** Null where nothing waits. */
+function describeQuarantine({ integrations }: QuarantineState): string | null {
+  if (integrations.length === 0) return null;
+  return integrations
+    .map(({ integration_id, name, waiting, oldest_at, waits_for }) => {
+      const what = `${plural(waiting, "webhook")} of ${name ?? integration_id}, the oldest from ${ago(oldest_at)}`;
+      return yellow(`${what}: ${waits_for ?? "their keys are asked for now"}; npx tartan webhooks unproven`);
+    })
+    .join("\n");
 }
 
 function describeStopped({

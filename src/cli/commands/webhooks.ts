@@ -25,6 +25,7 @@ import {
   yellow,
 } from "../output/print.ts";
 import { untilStopped } from "../wiring/signals.ts";
+import { unprovenCommand } from "./webhooks/unproven.ts";
 
 interface Flags {
   item?: string;
@@ -83,6 +84,7 @@ export function webhooksCommand(): Command {
     .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
     .option("--json", "print JSON")
     .action(withCore(refusals));
+  webhooks.addCommand(unprovenCommand());
   return webhooks;
 }
 

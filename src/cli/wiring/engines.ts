@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { openIntake } from "../../journal/intake.ts";
 import { checkLinked } from "../../journal/link.ts";
+import type { QuarantineBounds } from "../../journal/quarantine-bounds.ts";
 import { openRecords } from "../../journal/records.ts";
 import type { Intake, Restoring } from "../../model/intake.ts";
 import type { Records } from "../../model/records.ts";
@@ -15,8 +16,15 @@ import type { Core } from "./core.ts";
 export type IntakeParts = Pick<Core, "closer" | "database" | "vault" | "config" | "logger" | "pressure">;
 
 /** Opens what makes arrivals durable; it is closed with the core. */
-export const openIntakeOf = ({ closer, database, vault, config, logger, pressure }: IntakeParts): Intake & Restoring =>
-  closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger, pressure }));
+export const openIntakeOf = (parts: IntakeParts): Intake & Restoring => {
+  const { closer, database, vault, config, logger, pressure } = parts;
+  const quarantine = boundsOf(config);
+  return closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, quarantine, logger, pressure }));
+};
+
+/** What each quarantine may hold; null where none is kept. */
+const boundsOf = ({ quarantineDays, quarantineMax, quarantineMaxMb }: Core["config"]): QuarantineBounds | null =>
+  quarantineDays === 0 ? null : { webhooks: quarantineMax, bytes: quarantineMaxMb * 1024 * 1024 };
 
 /** The same for a server, which keeps arrivals in the data directory while Postgres cannot take them. */
 export async function openSpoolOf(parts: IntakeParts, refusals: RefusalSink): Promise<Intake & SpoolStatus> {

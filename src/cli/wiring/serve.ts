@@ -27,6 +27,8 @@ import { startFleet, type FleetOptions } from "../../fleet/runner.ts";
 import type { Directory, KnownIntegration } from "../../model/integration.ts";
 import { pruneCalls } from "../../plaid/calls.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
+import { expireUnproven } from "../../quarantine/expire.ts";
+import { startProver } from "../../quarantine/prover.ts";
 import { createGuard } from "../../relay/senders/http/guard.ts";
 import { startRelay, type RelayOptions } from "../../relay/relay.ts";
 import { openTransforms } from "../../relay/content/transform.ts";
@@ -75,6 +77,8 @@ export async function serve(core: Core, roles: readonly Role[], opened?: Receivi
 
   if (roles.includes("sync")) await startSyncing(core, receiving);
   if (roles.includes("relay")) closer.use(await startRelay(relayOptions(core)));
+  if (roles.includes("receiver"))
+    closer.use(await startProver({ database, directory, keys: receiving.keys, clock, logger }));
   const url = await listen(core, roles, receiving);
   await register(core, factsOf(core, roles, url));
   return { url, newAdminKey: generated ? (key ?? null) : null };
@@ -187,6 +191,10 @@ export function janitorOptions({
       await pruneCalls(cancellable(database, signal), await allIntegrations(database), signal),
     "delete old jobs about items": (signal) => pruneFleet(cancellable(database, signal), signal),
     "delete what Plaid sent long ago": (signal) => pruneSent(cancellable(database, signal), signal),
+    ...(config.quarantineDays > 0 && {
+      "expire unproven webhooks": (signal?: AbortSignal) =>
+        expireUnproven({ database, logger, days: config.quarantineDays }, signal),
+    }),
     "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
     "delete old Link tokens and public tokens": (signal) => pruneLinks(cancellable(database, signal), signal),
     "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),

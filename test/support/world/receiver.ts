@@ -6,11 +6,14 @@ import { openDirectory } from "../../../src/integrations/directory.ts";
 import { createIntegration } from "../../../src/integrations/integrations.ts";
 import type { Vault } from "../../../src/integrations/vault.ts";
 import { openIntake } from "../../../src/journal/intake.ts";
+import type { QuarantineBounds } from "../../../src/journal/quarantine-bounds.ts";
 import { listWebhooks } from "../../../src/journal/records.ts";
+import { listUnproven, type UnprovenRecord } from "../../../src/journal/quarantine.ts";
 import { listRefusals, openRefusals, type RefusalRecord, type Refusals } from "../../../src/journal/refusals.ts";
 import { openLogins } from "../../../src/listeners/logins.ts";
 import { silentLogger, type Logger } from "../../../src/logger.ts";
 import type { Intake } from "../../../src/model/intake.ts";
+import { startProver } from "../../../src/quarantine/prover.ts";
 import type { WebhookRecord } from "../../../src/model/records.ts";
 import { receiverRoutes } from "../../../src/receiver/route.ts";
 import { openVerifier, type TestClock } from "../../plaid/support.ts";
@@ -40,6 +43,8 @@ interface ReceiverOptions {
   trustProxy?: boolean;
   fetchesPerMinute?: number;
   logger?: Logger;
+  /** keeps webhooks unproven within these bounds, and proves them; absent: they are refused */
+  quarantine?: Partial<QuarantineBounds>;
   /** in place of the Intake over Postgres */
   intake?: (database: Database, vault: Vault) => Intake & AsyncDisposable;
 }
@@ -56,6 +61,7 @@ export interface ReceiverPart extends Posts {
   /** makes another integration of the same Plaid, and returns its path */
   integrate(): Promise<string>;
   webhooks(): Promise<WebhookRecord[]>;
+  unproven(): Promise<UnprovenRecord[]>;
   refusals(): Promise<RefusalRecord[]>;
 }
 
@@ -66,6 +72,8 @@ interface Posts {
   /** posts as a backend does */
   backend(fields: unknown, headers?: Record<string, string>): Promise<ReceiverAnswer>;
 }
+
+const ROOMY: QuarantineBounds = { webhooks: 10_000, bytes: 16 * 1024 * 1024 };
 
 export const receiver = {
   needs: [],
@@ -97,6 +105,7 @@ export const receiver = {
       integrate: async () => `/v1/integrations/${(await integrate()).id}`,
       ...postsTo(url, { path, secret, key, clock }),
       webhooks: async () => (await listWebhooks(database, { limit: 500 })).data,
+      unproven: async () => (await listUnproven(database, { limit: 500 })).data,
       refusals: async () => {
         await refusals.flush();
         return (await listRefusals(database, { limit: 500 })).data;
@@ -111,7 +120,10 @@ type Opened = Pick<ReturnType<typeof openVerifier>, "keys" | "clock"> & { refusa
 async function listening(world: Base, options: ReceiverOptions, { keys, clock, refusals }: Opened): Promise<string> {
   const { database, vault } = world;
   const directory = world.use(await openDirectory({ database, vault, logger: silentLogger, clock }));
-  const openOne = options.intake ?? (() => openIntake({ database, vault, queueMax: 5000, logger: silentLogger }));
+  const quarantine = options.quarantine ? { ...ROOMY, ...options.quarantine } : null;
+  const openOne =
+    options.intake ?? (() => openIntake({ database, vault, queueMax: 5000, quarantine, logger: silentLogger }));
+  if (quarantine) world.use(await startProver({ database, directory, keys, clock, logger: silentLogger }));
   const intake = world.use(openOne(database, vault));
   const app = Fastify({ trustProxy: options.trustProxy ?? false });
   const deps = { directory, keys, refusals, clock, intake, logins: openLogins({ database, intake }) };

@@ -8,6 +8,7 @@ import { NOTICE_ENDS, NOTICE_KINDS, PUBLIC_TOKEN_REASONS } from "../../../model/
 import { certainty } from "../items/shapes.ts";
 import { ENDS } from "../../../sync/life.ts";
 import { anyObject, noTimestamp, timestamp, described } from "../../../model/schema.ts";
+import { webhooksExpired, webhooksResumed, webhooksStopped } from "./integration-shapes.ts";
 
 const count = (description: string) => described(z.number().int(), description);
 const text = (description: string) => described(z.string(), description);
@@ -164,27 +165,6 @@ const overdue = z.looseObject({
   oldest_at: noTimestamp("Since when the oldest of them waits."),
 });
 
-const webhooksStopped = z.looseObject({
-  silent_since: timestamp("When the last webhook of Plaid came."),
-  usual_pause_s: described(
-    z.number().int().nullable(),
-    "Seconds of the longest pause between webhooks in the two weeks before; null where there were too few.",
-  ),
-  missed: count("Webhooks that Plaid says it has sent since and that did not arrive; counted up to a hundred."),
-  cause: text(
-    "`plaid_down`, `credentials_refused`, `no_receiver`, `refused`, `failing`, `url_elsewhere`, `none_sent` or `unknown`.",
-  ),
-  message: text("Why, in plain words."),
-  next_step: text("What to do about it."),
-});
-
-const webhooksResumed = z.looseObject({
-  stopped_at: noTimestamp("When the alarm was raised."),
-  silent_since: noTimestamp("When the last webhook before the silence came."),
-  resumed_at: noTimestamp("When the first webhook after it came."),
-  webhook_id: noText("That webhook, `whk_…`."),
-});
-
 const CHANGES = new Map<string, ReturnType<typeof changed>>(
   CHANGED_TABLES.map(({ type, event }) => [type, changed(event.rows)]),
 );
@@ -266,6 +246,7 @@ const FIXED = {
   "subject.erased": z.looseObject({ reason: described(z.literal("erased"), "By you.") }),
   "integration.webhooks_stopped": webhooksStopped,
   "integration.webhooks_resumed": webhooksResumed,
+  "integration.webhooks_expired": webhooksExpired,
   "sync.completed": syncCompleted,
   "sync.failed": syncFailed,
   "delivery.failing": delivery,

@@ -149,6 +149,13 @@ const DATA: Record<FixedType, object> = {
     resumed_at: "2026-11-20T17:03:29.051Z",
     webhook_id: webhook.id,
   },
+  "integration.webhooks_expired": {
+    webhooks: 12,
+    first_received_at: "2026-11-17T16:05:00.000Z",
+    last_received_at: "2026-11-17T17:03:29.051Z",
+    cause: "the key could not be fetched from Plaid (INVALID_API_KEYS)",
+    next_step: "Check the client id and secret of the integration and that Tartan reaches Plaid.",
+  },
   "sync.completed": { run_id: run.id, outcome: run.outcome, webhooks: run.webhooks, update_info: run.update_info },
   "sync.failed": {
     run_id: run.id,
