@@ -14,6 +14,14 @@ export interface KeyAnswer {
   key?: JsonWebKey & { kid?: unknown; alg?: unknown; expired_at?: unknown };
 }
 
+/** A row of `tartan.verification_keys`. */
+export interface StoredKey {
+  kid: string;
+  jwk: JsonWebKey;
+  expired_at: Date | null;
+  fetched_at: Date;
+}
+
 /** The key in Plaid's answer about `keyId`; null where it holds no usable P-256 key of this kid. */
 export function readKey({ key: jwk }: KeyAnswer, keyId: string, now: number): KnownKey | null {
   if (jwk === undefined || jwk === null || jwk.kid !== keyId) return null;

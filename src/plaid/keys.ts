@@ -11,14 +11,14 @@
  * Tartan reads the keys that other processes have fetched from the table. It fetches a key in use again every hour, to learn
  * whether the key has expired.
  */
-import type { JsonWebKey, KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Queryable, Statement } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { PlaidClient } from "./client.ts";
 import { PlaidError } from "./errors.ts";
-import { importKey, readKey, type KeyAnswer, type KnownKey } from "./key-answer.ts";
+import { importKey, readKey, type KeyAnswer, type KnownKey, type StoredKey } from "./key-answer.ts";
 import { KeyBudget } from "./key-budget.ts";
 import { failureOf, KeyOutages, UnusableKey, type Blocked } from "./key-outages.ts";
 import { DROP_KEY, LOAD_KEYS, SAVE_KEY } from "./queries.ts";
@@ -47,13 +47,6 @@ export interface VerificationKeysOptions {
 
 /** Disposing it waits for running fetches. */
 export type VerificationKeys = KeySource & AsyncDisposable;
-
-interface StoredKey {
-  kid: string;
-  jwk: JsonWebKey;
-  expired_at: Date | null;
-  fetched_at: Date;
-}
 
 type Found = KeyObject | KeyRefusal;
 

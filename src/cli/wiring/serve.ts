@@ -77,8 +77,6 @@ export async function serve(core: Core, roles: readonly Role[], opened?: Receivi
 
   if (roles.includes("sync")) await startSyncing(core, receiving);
   if (roles.includes("relay")) closer.use(await startRelay(relayOptions(core)));
-  if (roles.includes("receiver"))
-    closer.use(await startProver({ database, directory, keys: receiving.keys, clock, logger }));
   const url = await listen(core, roles, receiving);
   await register(core, factsOf(core, roles, url));
   return { url, newAdminKey: generated ? (key ?? null) : null };
@@ -214,7 +212,9 @@ export function janitorOptions({
 
 async function listen(core: Core, roles: readonly Role[], receiving: Receiving): Promise<string> {
   const { closer, database, vault, config, logger } = core;
-  const { door } = receiving;
+  const { door, directory, keys } = receiving;
+  if (roles.includes("receiver"))
+    closer.use(await startProver({ database, directory, keys, clock: systemClock, logger }));
   const guard = createGuard({ allow: config.relayAllowedAddresses });
   const server = await createServer({
     ...receiving,
