@@ -1,5 +1,6 @@
 /** Webhooks as the receiver hands them to an Intake. */
 import { randomBytes } from "node:crypto";
+import type { UnprovenWebhook } from "../../src/model/intake.ts";
 import { newUuid } from "../../src/model/ids.ts";
 import type { NewWebhook } from "../../src/model/webhook.ts";
 import { webhookBody } from "./plaid-signer.ts";
@@ -23,6 +24,25 @@ export function webhook(fields: Partial<NewWebhook> = {}): NewWebhook {
     receivedAt,
     body: webhookBody({ item_id: itemId, webhook_type: webhookType, webhook_code: webhookCode }),
     proof: proof(),
+    ...fields,
+  };
+}
+
+/** An unproven webhook of a stranger, with a token of its own. */
+export function unprovenWebhook(fields: Partial<UnprovenWebhook> = {}): UnprovenWebhook {
+  const { receivedAt = new Date(), body = webhookBody({ item_id: "item-1" }) } = fields;
+  return {
+    arrival: "unproven_webhook",
+    id: newUuid(receivedAt),
+    integrationId: INTEGRATION,
+    body,
+    jwt: "header.claims.signature",
+    tokenSha256: randomBytes(32),
+    keyId: "kid-1",
+    claimedAt: new Date(Math.floor(receivedAt.getTime() / 1000) * 1000),
+    receivedAt,
+    remoteAddress: "192.0.2.7",
+    vouched: false,
     ...fields,
   };
 }

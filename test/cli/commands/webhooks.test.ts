@@ -2,10 +2,12 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import { append } from "../../../src/journal/append.ts";
 import { openRefusals } from "../../../src/journal/refusals.ts";
+import { keepUnproven } from "../../../src/journal/unproven.ts";
 import { silentLogger } from "../../../src/logger.ts";
 import { toWebhookId } from "../../../src/model/ids.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
-import { INTEGRATION, webhook } from "../../support/webhook.ts";
+import { webhookBody } from "../../support/plaid-signer.ts";
+import { INTEGRATION, unprovenWebhook, webhook } from "../../support/webhook.ts";
 import { startWorld, type World } from "../../support/world/index.ts";
 
 let world: World<"relay" | "processes">;
@@ -113,6 +115,20 @@ it("`tartan webhooks sent` says what Plaid got from you, and when", async () => 
     /ITEM\/ERROR\s+item-1\s+1\s+open\s+Plaid got 503 from you at 2026-11-20T10:04:11Z and tries again\./,
   );
   expect(await cli.refusal("webhooks sent --status LOST")).toMatch(/^invalid_request: .*status/);
+});
+
+it("`tartan webhooks unproven` prints what waits for its key, and shows nothing of its body", async () => {
+  expect(await cli.text("webhooks unproven")).toContain("No webhook waits unproven.");
+  const unproven = unprovenWebhook({
+    body: webhookBody({ item_id: "item-9", public_token: "public-sandbox-secret-1" }),
+  });
+  await world.database.transaction((tx) => keepUnproven(tx, [unproven], null));
+  const said = await cli.text("webhooks unproven");
+  expect(said).toMatch(/TRANSACTIONS\/SYNC_UPDATES_AVAILABLE\s+item-9\s+kid-1\s+192\.0\.2\.7 \(not known\)/);
+  const page = await cli.json<Page>("webhooks unproven --integration", INTEGRATION);
+  expect(page.data).toMatchObject([{ id: toWebhookId(unproven.id), claims: { item_id: "item-9" }, vouched: false }]);
+  expect(JSON.stringify(page) + said).not.toContain("public-sandbox");
+  expect(await cli.refusal("webhooks unproven --limit 0")).toMatch(/^usage: .*whole number from 1 to 500/);
 });
 
 everyVerbIsRun(cli);
