@@ -48,7 +48,8 @@ export class UnprovenCommit implements AsyncDisposable {
     if (this.#bounds === null) return Promise.reject(notKept());
     if ((this.#full.get(nameOf(webhook)) ?? 0) > performance.now()) return Promise.reject(full());
     const bytes = bytesOf(webhook);
-    if (this.#waiting.length >= QUEUE_MAX || this.#bytes + bytes > QUEUE_BYTES_MAX) return Promise.reject(overloaded());
+    // Not `overloaded`: another engine would take that as a sign that Postgres is away, for all webhooks.
+    if (this.#waiting.length >= QUEUE_MAX || this.#bytes + bytes > QUEUE_BYTES_MAX) return Promise.reject(full());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ webhook, resolve, reject });
       this.#bytes += bytes;
@@ -114,11 +115,6 @@ const full = (): TartanError =>
   });
 
 const notKept = (): TartanError => new TartanError("not_enabled", "Unproven webhooks are not kept.");
-
-const overloaded = (): TartanError =>
-  new TartanError("overloaded", "Too many webhooks wait to be stored. Send it again a little later.", {
-    retryAfterSeconds: BUSY_RETRY_AFTER_SECONDS,
-  });
 
 function translate(error: unknown): unknown {
   const details = { cause: error, retryAfterSeconds: BUSY_RETRY_AFTER_SECONDS };

@@ -3,6 +3,7 @@
  * the disk. A stale notice that repeats a webhook in the file names it; the same notice again is stored once.
  */
 import type { Clock } from "../clock.ts";
+import { TartanError } from "../errors.ts";
 import { metrics } from "../metrics.ts";
 import type { LinkedItem } from "../model/intake.ts";
 import { answerTo, factsFor, type Entry } from "./entry.ts";
@@ -16,10 +17,14 @@ interface FileIntakeOptions {
   check?: (item: LinkedItem) => void;
 }
 
+/** Unproven webhooks of strangers, which may all be forged, until the file is empty. */
+const UNVOUCHED_MAX = 10_000;
+
 export class FileIntake {
   readonly #writer: Writer;
   readonly #options: FileIntakeOptions;
   readonly #known = new KnownTokens();
+  #unvouched = 0;
   /** what is being written, with those that came with the same JWT meanwhile */
   readonly #writing = new Map<string, Entry[]>();
 
@@ -37,12 +42,15 @@ export class FileIntake {
   /** The database knows all that was in the file. */
   forget(): void {
     this.#known.clear();
+    this.#unvouched = 0;
   }
 
   /** Settles the entry once it is on the disk, or is not. Never throws. */
   accept(entry: Entry): void {
     const facts = factsFor(entry.arrival, this.#options.clock.now());
     if (this.#isRepeated(entry, facts)) return;
+    if (entry.arrival.arrival === "unproven_webhook" && !entry.arrival.vouched && ++this.#unvouched > UNVOUCHED_MAX)
+      return entry.reject(quarantineFull());
     let record: Buffer;
     try {
       if (entry.arrival.arrival === "linked_item") this.#options.check?.(entry.arrival);
@@ -93,6 +101,9 @@ export class FileIntake {
     return false;
   }
 }
+
+const quarantineFull = (): TartanError =>
+  new TartanError("quarantine_full", "Too many unproven webhooks wait for their keys.", { retryAfterSeconds: 30 });
 
 /** A notice has no webhook of its own, so the webhook of the same JWT is no repeat of it. */
 const noticeOf = (token: string): string => `notice ${token}`;

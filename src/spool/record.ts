@@ -16,7 +16,7 @@ export interface SpoolVault {
   open(sealed: Buffer, context: string): string;
 }
 
-const KINDS: Record<Arrival["arrival"], number> = { webhook: 1, linked_item: 2, stale_notice: 3 };
+const KINDS: Record<Arrival["arrival"], number> = { webhook: 1, linked_item: 2, stale_notice: 3, unproven_webhook: 4 };
 const HAS_TOKEN = 1;
 const HAS_BODY = 2;
 const AT = { id: 2, arrived: 18, token: 26, length: 58, json: 62 } as const;
@@ -36,6 +36,7 @@ export interface Facts {
 /** The JWT's SHA-256; null for an arrival without a JWT. */
 export function tokenOf(arrival: Arrival): Buffer | null {
   if (arrival.arrival === "webhook") return arrival.proof?.tokenSha256 ?? null;
+  if (arrival.arrival === "unproven_webhook") return arrival.tokenSha256;
   return arrival.arrival === "stale_notice" ? arrival.token.tokenSha256 : null;
 }
 

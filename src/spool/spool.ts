@@ -16,7 +16,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
-import type { Arrival, ArrivedWebhook, Intake, Linked, LinkedItem, Restoring, StaleNotice } from "../model/intake.ts";
+import type {
+  Arrival,
+  ArrivedWebhook,
+  Intake,
+  Linked,
+  LinkedItem,
+  Restoring,
+  StaleNotice,
+  UnprovenWebhook,
+} from "../model/intake.ts";
 import type { RefusalSink } from "../model/refusal.ts";
 import type { SpoolFacts, SpoolStatus } from "../model/spool.ts";
 import type { Accepted } from "../model/webhook.ts";
@@ -121,6 +130,7 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
   accept(arrival: ArrivedWebhook): Promise<Accepted>;
   accept(arrival: LinkedItem): Promise<Linked>;
   accept(arrival: StaleNotice): Promise<Accepted | null>;
+  accept(arrival: UnprovenWebhook): Promise<Accepted>;
   accept(given: Arrival): Promise<Accepted | null> {
     if (this.#stop.signal.aborted) return Promise.reject(stopping());
     const arrival = identified(given);

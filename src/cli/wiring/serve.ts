@@ -172,6 +172,8 @@ const factsOf = ({ config, vault }: Core, roles: readonly Role[], url: string): 
   master_key_ids: vault.reloads ? null : vault.keyIds,
 });
 
+const UNPROVEN_DAYS = 3;
+
 /** Everything that is deleted because of its age, in rounds that compare the clocks first. */
 export function janitorOptions({
   database,
@@ -189,10 +191,9 @@ export function janitorOptions({
       await pruneCalls(cancellable(database, signal), await allIntegrations(database), signal),
     "delete old jobs about items": (signal) => pruneFleet(cancellable(database, signal), signal),
     "delete what Plaid sent long ago": (signal) => pruneSent(cancellable(database, signal), signal),
-    ...(config.quarantineDays > 0 && {
-      "expire unproven webhooks": (signal?: AbortSignal) =>
-        expireUnproven({ database, logger, days: config.quarantineDays }, signal),
-    }),
+    // Also what waits from before the quarantine was switched off.
+    "expire unproven webhooks": (signal) =>
+      expireUnproven({ database, logger, days: config.quarantineDays || UNPROVEN_DAYS }, signal),
     "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
     "delete old Link tokens and public tokens": (signal) => pruneLinks(cancellable(database, signal), signal),
     "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),

@@ -1,0 +1,23 @@
+/** Unproven webhooks in the spool. */
+import { expect, test } from "vitest";
+import { FRAME_BYTES } from "../../src/spool/frames.ts";
+import { factsFor } from "../../src/spool/entry.ts";
+import { decode, encode, factsOf } from "../../src/spool/record.ts";
+import { unprovenWebhook } from "../support/webhook.ts";
+
+const vault = { seal: () => Buffer.alloc(0), open: () => "" };
+
+test("an unproven webhook comes out of the spool as it went in, and its JWT is known without parsing it", () => {
+  const unproven = unprovenWebhook({
+    vouched: true,
+    receivedAt: new Date(1_790_000_000_123),
+    body: Buffer.from([0, 255]),
+  });
+  const payload = encode(unproven, factsFor(unproven, 0), vault).subarray(FRAME_BYTES);
+  expect(decode(payload, vault)).toEqual(unproven);
+  expect(factsOf(payload)).toMatchObject({
+    id: unproven.id,
+    token: unproven.tokenSha256.toString("latin1"),
+    isNotice: false,
+  });
+});
