@@ -7,34 +7,8 @@ import { z } from "zod";
 import { readEnvironment, type EnvironmentVariables, type ReadEnvironment } from "./environment.ts";
 import { TartanError } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./logger.ts";
+import { option, whole, type Option } from "./option.ts";
 
-interface Option<T extends z.ZodType = z.ZodType> {
-  env: string;
-  type: T;
-  /** what the option is, in one sentence, with its unit */
-  about: string;
-  /** shown instead of the parsed default where that would mislead */
-  defaultText?: string;
-  /** its value is never shown */
-  secret?: true;
-}
-
-const option = <T extends z.ZodType>(
-  env: string,
-  type: T,
-  about: string,
-  more: Partial<Omit<Option, "type">> = {},
-): Option<T> => ({
-  env,
-  type,
-  about,
-  ...more,
-});
-
-const whole = (from: number, to: number) => {
-  const error = `must be a whole number from ${from} to ${to}`;
-  return z.coerce.number({ error }).int(error).min(from, error).max(to, error);
-};
 const list = z
   .string()
   .transform((text) => text.split(",").map((part) => part.trim()))
