@@ -93,10 +93,7 @@ class CachingDirectory implements PostgresDirectory {
       await this.reload();
     } catch (error) {
       if (remembered === null || !isAway(error)) throw error;
-      logger.warn(
-        { integrations: remembered.length },
-        "Postgres is away; the integrations are those that this process kept",
-      );
+      logger.debug({ integrations: remembered.length }, "the integrations are those that were kept on disk");
     }
     this.#reloadIn(RELOAD_EVERY_MS);
   }
