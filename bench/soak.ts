@@ -105,7 +105,6 @@ async function openScene(): Promise<Scene> {
     TARTAN_PLAID_LIMIT_FACTOR: "10000",
     TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1",
     TARTAN_RELAY_ALLOW_HTTP: "true",
-    TARTAN_LOG_LEVEL: "warn",
   });
   const unlinked = await world.integrate(flood.plaidUrl);
   const { id: integrationId } = await world.integrate(simulator.url, simulator.clientId, simulator.secret);
@@ -170,7 +169,7 @@ async function sampling(scene: Scene): Promise<Sample[]> {
   const began = performance.now();
   for (let n = 1; n <= SAMPLES; n++) {
     await delay(Math.max(0, began + n * everyMs - performance.now()));
-    const sample = await sampleOf(scene).catch(() => null);
+    const sample = await sampleOf(scene, samples.at(-1)).catch(() => null);
     if (sample === null) continue;
     samples.push(sample);
     if (n % Math.ceil(SAMPLES / 30) !== 0) continue;
@@ -184,9 +183,11 @@ async function sampling(scene: Scene): Promise<Sample[]> {
   return samples;
 }
 
-/** @throws while Postgres is away */
-async function sampleOf({ world, tartan, dataDir }: Scene): Promise<Sample> {
-  const { rows } = await world.database.query<{ rows: number; waiting: number }>(SIZES, [QUEUES]);
+/** @param before its rows are taken while Postgres is away @throws where Tartan does not answer */
+async function sampleOf({ world, tartan, dataDir }: Scene, before: Sample | undefined): Promise<Sample> {
+  const { rows } = await world.database
+    .query<Pick<Sample, "rows" | "waiting">>(SIZES, [QUEUES])
+    .catch(() => ({ rows: before ? [before] : [] }));
   const metrics = await metricsOf(tartan.url);
   return {
     rss: residentBytes(tartan.pid),

@@ -11,6 +11,7 @@ import { fromCursor, toCursor } from "../model/cursors.ts";
 import { checkedFilter } from "../model/listing.ts";
 import { fromWebhookId } from "../model/ids.ts";
 import { WebhookFilter, type Records, type WebhookPage, type WebhookRecord } from "../model/records.ts";
+import { mapInTurns } from "../turns.ts";
 import { LIST_FILTERS, listWebhooksQuery } from "./list-queries.ts";
 import { GET_WEBHOOK, toRecord, type RecordRow } from "./webhook-record.ts";
 
@@ -45,7 +46,11 @@ export async function listWebhooks(q: Queryable, filter: WebhookFilter): Promise
   );
   const page = rows.filter((row): row is PageRow => row.id !== null);
   const last = page.at(-1)?.more ? page.at(-1)?.id : rows[0]?.window_end;
-  const data = page.map(({ more: _more, window_end: _end, ...row }) => toRecord(row));
+  const data = await mapInTurns(
+    page,
+    ({ body }) => body?.length ?? 0,
+    ({ more: _more, window_end: _end, ...row }) => toRecord(row),
+  );
   return { data, next_cursor: last == null ? null : toCursor("webhooks", last) };
 }
 

@@ -72,9 +72,8 @@ export const REFERENCE_PAGE = `<!doctype html>
 /** `/openapi.json`, `/docs`, and the files of the page. Register when `open` has no hooks that ask for a key. */
 export function referenceRoutes(open: Api): void {
   const hide = { schema: { hide: true } };
-  // The first request makes the document, when all routes are known.
   let document: Promise<Buffer> | undefined;
-  const documented = () => (document ??= promisify(gzip)(JSON.stringify(documentOf(open))));
+  const documented = () => (document ??= readOrMake(open));
 
   open.get("/openapi.json", hide, async (request, reply) => {
     addHeaders(request, reply);
@@ -98,6 +97,15 @@ export function referenceRoutes(open: Api): void {
   });
 }
 
+/** The file that the build wrote. Without a build, as in tests, the document is made of the routes, which blocks the process for half a second. */
+async function readOrMake(open: Api): Promise<Buffer> {
+  try {
+    return await readFile(DOCUMENT_FILE);
+  } catch {
+    return await promisify(gzip)(JSON.stringify(documentOf(open)));
+  }
+}
+
 async function sendGzipped(request: FastifyRequest, reply: FastifyReply, body: Buffer): Promise<FastifyReply> {
   reply.header("vary", "accept-encoding");
   const accepted = request.headers["accept-encoding"] ?? "";
@@ -116,6 +124,9 @@ function ownAsset(name: string, kind: keyof typeof TYPES): Asset {
   const integrity = `sha384-${createHash("sha384").update(content).digest("base64")}`;
   return asset(name, kind, integrity, () => promisify(gzip)(content));
 }
+
+/** Where the build writes the OpenAPI document, gzipped. */
+export const DOCUMENT_FILE = fileOf("openapi.json.gz");
 
 /** A file in this folder, in src/ and in dist/. */
 function fileOf(path: string): URL {
