@@ -17,16 +17,12 @@ cpSync(join(root, "src/api/docs"), join(dist, "api/docs"), {
   recursive: true,
   filter: (path) => !path.endsWith(".ts"),
 });
-<<<<<<< HEAD
+// To make the OpenAPI document would block a server for half a second.
+const { writeDocument } = await import(pathToFileURL(join(dist, "api/document.js")).href);
+await writeDocument();
 const main = join(dist, "cli/main.js");
 launch(main);
 chmodSync(main, 0o755);
-=======
-// To make the OpenAPI document blocks a server for half a second.
-const { writeDocument } = await import(pathToFileURL(join(dist, "api/document.js")).href);
-await writeDocument();
-chmodSync(join(dist, "cli/main.js"), 0o755);
->>>>>>> e250a83 (api: the build writes the OpenAPI document, which took a server half a second; plaid, journal: pages of transactions are not scanned for ids that look like numbers, large pages of webhooks are read in turns)
 writeFileSync(join(dist, ".built"), "");
 
 /**
