@@ -7,6 +7,7 @@ import { benchAccept } from "./accept.ts";
 import { benchChanges } from "./changes.ts";
 import { benchClaims } from "./claims.ts";
 import { benchEverything } from "./everything.ts";
+import { benchForged } from "./forged.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchIncrements } from "./increments.ts";
@@ -27,6 +28,7 @@ const minutes = quick ? 0.5 : Number(process.env["RELAY_MINUTES"] ?? 10);
 
 const PARTS: Record<string, () => Promise<Row[]>> = {
   accept: () => benchAccept({ million: !quick }),
+  forged: benchForged,
   marking: benchMarking,
   sync: benchSync,
   increments: benchIncrements,
