@@ -1,4 +1,7 @@
 /** The quarantine's transactions: exactly once, in order, erased, expired. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Database } from "../../src/database/types.ts";
 import { forgetItem, forgetSubject } from "../../src/journal/forget.ts";
@@ -75,6 +78,19 @@ describe("settling", () => {
     expect(await settleSome(database, KEY, proving(kept))).toMatchObject({ proven: 10, duplicates: 0 });
     expect(await settleSome(database, KEY, proving(kept))).toBeNull();
     expect(await journaled(database)).toHaveLength(10);
+  });
+
+  test("a prover that is killed between proving and commit has settled nothing, and another one settles all of it once", async () => {
+    await using opened = await testDatabase();
+    const { database, url } = opened;
+    const kept = some(10);
+    await keep(database, kept);
+    const script = join(import.meta.dirname, "prover-child.ts");
+    const child = spawn(process.execPath, ["--import", "tsx", script, url, kept[9]?.id ?? ""], { stdio: "inherit" });
+    expect(await once(child, "exit")).toEqual([null, "SIGKILL"]);
+    expect((await listRefusals(database, {})).data).toEqual([]);
+    expect(await settleSome(database, KEY, proving(kept))).toMatchObject({ proven: 10, duplicates: 0 });
+    expect(await journaled(database)).toEqual(kept.map(({ id }) => id));
   });
 
   test("a webhook whose JWT was accepted meanwhile is not journaled again", async () => {
