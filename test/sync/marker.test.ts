@@ -112,6 +112,19 @@ describe("the marker", () => {
     expect(await subject(world.database, "item-1")).toMatchObject({ generation: 2, oldest_unserved: held.id });
   });
 
+  test("a stale notice about a subject that another transaction locks is marked later, with all that it requests", async () => {
+    await using world = await withItems();
+    await markDue(world.database, [{ integrationId: INTEGRATION, kind: "item", id: "item-1" }]);
+    const about = { integration_id: INTEGRATION, kind: "item", type: "TRANSACTIONS", requested: ["*"] };
+    await noteNotice(world.database, { ...about, id: "item-1", code: "SYNC_UPDATES_AVAILABLE" });
+    await world.database.transaction(async (tx) => {
+      await tx.query("select from sync.subjects where id = 'item-1' for update");
+      expect(await markWaiting(world.database)).toEqual({ subjects: 0, more: false, deferred: true });
+    });
+    expect(await markWaiting(world.database)).toEqual({ subjects: 1, more: false, deferred: false });
+    expect(await subject(world.database, "item-1")).toMatchObject({ generation: 2, requested: ["*"] });
+  });
+
   test("a marker skips rows that another marker has locked, and finds them when that one fails", async () => {
     await using world = await withItems();
     await append(world.database, [webhook()]);
