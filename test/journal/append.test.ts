@@ -131,6 +131,15 @@ describe("append", () => {
     await hint;
   });
 
+  test("the index of accepted tokens begins with the time of signing in every partition, so that new ones come to its end", async () => {
+    await using db = await testDatabase();
+    const { rows } = await db.database.query<{ first: string }>(
+      `select distinct a.attname as first from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+       where i.indisprimary and i.indrelid in (select relid from pg_partition_tree('journal.accepted_tokens'))`,
+    );
+    expect(rows).toEqual([{ first: "signed_at" }]);
+  });
+
   test("an empty batch stores nothing", async () => {
     await using db = await testDatabase();
     expect(await append(db.database, [])).toEqual([]);
