@@ -4,6 +4,7 @@ import { systemClock } from "../../src/clock.ts";
 import type { Database } from "../../src/database/types.ts";
 import { TartanError } from "../../src/errors.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
+import type { KeptIntegration } from "../../src/integrations/kept-integrations.ts";
 import { rotateWebhookSecret } from "../../src/integrations/integrations.ts";
 import { openVault } from "../../src/integrations/vault.ts";
 import { deleteIntegration } from "../../src/lifecycle/integrations.ts";
@@ -86,5 +87,40 @@ describe("the directory in Postgres", () => {
     const vault = openVault([Buffer.alloc(32, 7).toString("base64")]);
     await using directory = await openDirectory({ database: world.database, vault, logger, clock: systemClock });
     await expect(directory.find(id)).rejects.toThrow("TARTAN_MASTER_KEY");
+  });
+
+  test("integrations that were kept are found while Postgres is away, and those that were deleted are gone after a reload", async () => {
+    await using world = await startWorld();
+    const { database, vault } = world;
+    const [stays, goes] = [await integrate(world), await integrate(world)];
+    let text = "null";
+    const kept = {
+      read: async () => JSON.parse(text) as KeptIntegration[] | null,
+      keep: (value: KeptIntegration[]) => void (text = JSON.stringify(value)),
+    };
+    const clock = systemClock;
+    const { state, wrapped } = switchable(database);
+    await (await openDirectory({ database: wrapped, vault, logger, clock, kept }))[Symbol.asyncDispose]();
+    expect(text).not.toContain(SECRETS.webhook);
+    state.away = true;
+    await using directory = await openDirectory({ database: wrapped, vault, logger, clock, kept });
+    expect((await directory.find(stays))?.webhookSecret).toBe(SECRETS.webhook);
+    expect((await directory.find(goes))?.secret).toBe(SECRETS.client);
+    await expect(directory.find("svi_neverseen")).rejects.toMatchObject({ code: "database_unavailable" });
+    await deleteIntegration(database, goes);
+    state.away = false;
+    await directory.reload();
+    expect(await directory.find(goes)).toBeNull();
+    expect(text).toContain(stays);
+    expect(text).not.toContain(goes);
+  });
+
+  test("a directory without anything that was kept does not open while Postgres is away", async () => {
+    await using world = await startWorld();
+    const { state, wrapped } = switchable(world.database);
+    state.away = true;
+    const kept = { read: async () => null, keep: () => undefined };
+    const opening = openDirectory({ database: wrapped, vault: world.vault, logger, clock: systemClock, kept });
+    await expect(opening).rejects.toMatchObject({ code: "database_unavailable" });
   });
 });
