@@ -258,7 +258,7 @@ describe("a gate", () => {
     expect(began).toEqual({ some: 1, many: 3 });
   });
 
-  test("looks at the clock no more often the more wait at it", async () => {
+  test("looks at the clock no more often the more wait at it, and the more leave it", async () => {
     const clock = virtualClock();
     let sleeps = 0;
     const pressure = openPressure({
@@ -268,10 +268,12 @@ describe("a gate", () => {
         return clock.sleep(ms, signal);
       },
     });
-    const gate = pressure.gate({ worker: "test", everyMs: 10, rest: 1 });
+    const gate = pressure.gate({ worker: "test", everyMs: 10 });
     pressure.batch(MANY);
-    for (let n = 0; n < 200; n++) void gate.pass(async () => undefined);
-    await load(pressure, clock, 1000);
-    expect(sleeps).toBeLessThan(500);
+    let left = 0;
+    for (let n = 0; n < 60; n++) void gate.pass(() => clock.sleep(35)).then(() => (left += 1));
+    await load(pressure, clock, 400);
+    expect(left).toBeGreaterThan(30);
+    expect(sleeps).toBeLessThan(60);
   });
 });
