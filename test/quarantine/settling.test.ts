@@ -64,6 +64,21 @@ describe("settling", () => {
     expect(await quarantineState(database)).toEqual({ waiting: 0, bytes: 0, oldest_seconds: 0, integrations: [] });
   });
 
+  test("two provers at the same time refuse every forged webhook exactly once", async () => {
+    await using opened = await testDatabase();
+    const { database } = opened;
+    await keep(database, some(600));
+    const work = async () => {
+      while (
+        (await settleSome(database, KEY, async () => ({ refused: "signature_invalid", detail: "It is." }))) !== null
+      );
+    };
+    await Promise.all([work(), work(), work()]);
+    const refusals = (await listRefusals(database, {})).data;
+    expect(refusals.reduce((sum, { count }) => sum + count, 0)).toBe(600);
+    expect(await quarantineState(database)).toMatchObject({ waiting: 0, bytes: 0 });
+  });
+
   test("a prover that fails before its commit has settled nothing, and another one settles all of it once", async () => {
     await using opened = await testDatabase();
     const { database } = opened;
