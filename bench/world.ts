@@ -1,5 +1,5 @@
 /** What the benches share: a durable Postgres of their own, Tartan processes on it, and an integration. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -10,7 +10,7 @@ import { openDatabase } from "../src/database/pool.ts";
 import { createIntegration } from "../src/integrations/integrations.ts";
 import { silentLogger } from "../src/logger.ts";
 import { startTartan, type TartanProcess } from "../test/support/process.ts";
-import { openBase, type Base } from "../test/support/world/base.ts";
+import { newMasterKey, openBase, type Base } from "../test/support/world/base.ts";
 
 export interface World extends Base {
   /** makes an integration whose Plaid is at `plaidUrl` */
@@ -37,7 +37,7 @@ export async function openWorld(settings: Record<string, string> = {}, kept?: st
     await openDatabase({ url, poolSize: 8, applicationName: "tartan bench", logger: silentLogger }),
   );
   await migrate(database, { logger: silentLogger });
-  const base = openBase(closer, { database, url });
+  const base = openBase(closer, { database, url, ...(kept !== undefined && { masterKey: keptKey(kept) }) });
   return {
     ...base,
     integrate: (plaid_url, client_id = "bench", secret = "bench-secret") =>
@@ -63,6 +63,13 @@ export async function openWorld(settings: Record<string, string> = {}, kept?: st
         ),
       ),
   };
+}
+
+/** The master key of a data directory that stays: its secrets are sealed under it. */
+function keptKey(dataDir: string): string {
+  const file = join(dataDir, "bench-master-key");
+  if (!existsSync(file)) writeFileSync(file, newMasterKey(), { mode: 0o600 });
+  return readFileSync(file, "utf8");
 }
 
 /** Seconds of the processor that a process has used (Linux); 0 where that cannot be read. */

@@ -171,7 +171,8 @@ describe("plans", () => {
       for (const cursor of [null, newUuid(Date.now() - 100 * DAY)]) {
         const shape = { given, plaid, paged: cursor !== null };
         const plan = await planOf(db.database, shape, [...values, ...(cursor ? [cursor] : []), 6]);
-        expect(rowsRead(plan), what).toBeGreaterThan(0);
+        // The items of this journal have no webhook of another source.
+        if (!values.includes("BACKEND")) expect(rowsRead(plan), what).toBeGreaterThan(0);
         expect(rowsRead(plan), what).toBeLessThanOrEqual(6);
       }
     }

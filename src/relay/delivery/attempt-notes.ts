@@ -43,9 +43,15 @@ export interface AttemptNote {
  */
 export type NoteAnswer = "noted" | "not_scheduled" | "late" | "lost";
 
+export interface NoteResult {
+  answer: NoteAnswer;
+  /** true once the attempt may no longer be sent */
+  isLate(): boolean;
+}
+
 interface PendingNote {
   note: AttemptNote;
-  resolve: (answer: NoteAnswer) => void;
+  resolve: (result: NoteResult) => void;
   reject: (error: unknown) => void;
 }
 
@@ -80,7 +86,7 @@ export class AttemptNotes {
   }
 
   /** Rejects when Postgres does not store the note; then the attempt must not be made. */
-  note(note: AttemptNote): Promise<NoteAnswer> {
+  note(note: AttemptNote): Promise<NoteResult> {
     return new Promise((resolve, reject) => {
       this.#pending.push({ note, resolve, reject });
       if (!this.#working) void this.#work();
@@ -136,11 +142,12 @@ export class AttemptNotes {
     const elapsed = stopwatch();
     const noted = await this.#q.query<NotedRow>(NOTE_ATTEMPTS, [JSON.stringify(rows)]);
     const scheduled = new Map(noted.rows.map((row) => [row.destination_id, new Set(row.scheduled)]));
-    const late = elapsed() > START_MS;
+    const isLate = (): boolean => elapsed() > START_MS;
+    const late = isLate();
     for (const { note, resolve } of batch) {
       const answer = answerTo(note, scheduled.get(note.destinationId), late);
       if (answer !== "noted") this.finished(note.destinationId, note.deliveryId);
-      resolve(answer);
+      resolve({ answer, isLate });
     }
   }
 

@@ -1,7 +1,11 @@
 /**
  * Makes the attempts at deliveries of one destination. Each attempt is
  *
- *   built (payload loaded, rendered or transformed) ──▶ admitted (concurrency limit of the process) ──▶ noted ──▶ sent ──▶ recorded
+ *   built (payload loaded, rendered or transformed) ──▶ admitted (concurrency limit of the process) ──▶ noted
+ *     ──▶ started (concurrency limit of the destination) ──▶ sent ──▶ recorded
+ *
+ * More attempts are noted than the destination may have under way, so that a commit with the notes of the next requests is made while the
+ * present ones are sent.
  *
  * Before each step that follows a wait it checks again that the destination may still be sent to.
  */
@@ -18,6 +22,7 @@ import { classify, UNSENDABLE, type Classification } from "./classification.ts";
 import type { ConcurrencyLimit, LimitUser } from "./concurrency-limit.ts";
 import { resultOf } from "./delivery-result.ts";
 import { DestinationHealth } from "./destination-health.ts";
+import { DestinationLimit } from "./destination-limit.ts";
 import type { LeasedDestination } from "./leases.ts";
 import type { PayloadMemory } from "./payloads.ts";
 import type { PrefetchedDelivery } from "./prefetcher.ts";
@@ -44,13 +49,23 @@ interface Sent {
   sha256: Buffer;
 }
 
+/**
+ * How long a noted attempt waits to be started. What waits is few, and the answers before it come fast; when they suddenly do not come, it gives
+ * its place in the limit of the process back.
+ */
+const START_WITHIN_MS = 500;
+
 export class DestinationAttempts implements AsyncDisposable {
   readonly health: DestinationHealth;
+  /** when the last request ended, by performance.now(), and how long it took */
+  lastAnswer = { at: -Infinity, tookMs: Infinity };
   readonly #deps: AttemptDeps;
   readonly #epoch: number;
   readonly #user: LimitUser;
   readonly #wake: () => void;
   readonly #cut = new AbortController();
+  /** of requests under way at the destination */
+  readonly #started = new DestinationLimit(() => this.#destination.concurrency);
   #destination: LoadedDestination;
   #sender: Sender;
   #builder: RequestBuilder;
@@ -107,12 +122,14 @@ export class DestinationAttempts implements AsyncDisposable {
     this.#destination = destination;
     this.#sender = openSender(destination, this.#deps);
     this.#builder = new RequestBuilder(destination, this.#deps.transforms, this.#deps.payloads);
+    this.#started.changed();
     return sender;
   }
 
   /** No attempt begins any more; those under way go on until `cut`. */
   stop(): void {
     this.#stopping = true;
+    this.#started.cancelWaiting();
   }
 
   /** Ends the attempts under way; they are recorded as stopped, and the next worker makes them again. */
@@ -153,22 +170,43 @@ export class DestinationAttempts implements AsyncDisposable {
     // Being admitted can take long. URL, keys and note are read together now, so that they belong to one version of the destination.
     const [destination, builder, sender] = [this.#destination, this.#builder, this.#sender];
     try {
-      if (!this.#maySend() || !(await this.#note(delivery, destination))) return null;
-      const { body, sha256 } = built;
-      const headers = builder.buildHeaders(delivery, body, now());
-      return { destination, exchange: await sender.send({ headers, body, signal: this.#cut.signal }), sha256 };
+      if (!this.#maySend()) return null;
+      const isLate = await this.#note(delivery, destination);
+      if (isLate === null || !(await this.#start(delivery, destination, isLate))) return null;
+      try {
+        const { body, sha256 } = built;
+        const headers = builder.buildHeaders(delivery, body, now());
+        const exchange = await sender.send({ headers, body, signal: this.#cut.signal });
+        this.lastAnswer = { at: performance.now(), tookMs: exchange.durationMs };
+        return { destination, exchange, sha256 };
+      } finally {
+        this.#started.release();
+      }
     } finally {
       limit.release(this.#user);
     }
+  }
+
+  /** Waits until the destination may have one more request under way. @returns whether the noted attempt may still be made then */
+  async #start({ id }: PrefetchedDelivery, destination: LoadedDestination, isLate: () => boolean): Promise<boolean> {
+    const started = await this.#started.acquire(START_WITHIN_MS);
+    // The destination may have been changed, or its circuit opened, by the answers for which this one waited.
+    if (started && !isLate() && this.#maySend() && destination === this.#destination) return true;
+    if (started) this.#started.release();
+    this.#deps.notes.finished(destination.id, id);
+    return false;
   }
 
   #maySend(): boolean {
     return !this.#stopping && this.heldMs() === 0;
   }
 
-  /** Notes the attempt. @returns whether it may be made */
-  async #note({ id, attempts, jobId }: PrefetchedDelivery, destination: LoadedDestination): Promise<boolean> {
-    const answer = await this.#deps.notes.note({
+  /** Notes the attempt. @returns null if it may not be made, else whether it is too late by now */
+  async #note(
+    { id, attempts, jobId }: PrefetchedDelivery,
+    destination: LoadedDestination,
+  ): Promise<(() => boolean) | null> {
+    const { answer, isLate } = await this.#deps.notes.note({
       destinationId: destination.id,
       epoch: this.#epoch,
       deliveryId: id,
@@ -178,10 +216,7 @@ export class DestinationAttempts implements AsyncDisposable {
       timeoutMs: destination.timeoutMs,
     });
     if (answer === "lost") this.#lose();
-    if (answer !== "noted") return false;
-    if (!this.#stopping) return true;
-    this.#deps.notes.finished(destination.id, id);
-    return false;
+    return answer === "noted" ? isLate : null;
   }
 
   #lose(): void {

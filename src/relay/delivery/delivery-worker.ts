@@ -33,6 +33,8 @@ const AT_ONCE = 4;
 const SLEEP_MAX_MS = 60_000;
 /** Deliveries that begin together while webhooks wait: their notes and records share commits. */
 const BURST = 16;
+/** Attempts are noted ahead where answers take no longer than this, and one came within it. */
+const AHEAD_MS = 100;
 
 export class DeliveryWorker {
   readonly id: string;
@@ -175,7 +177,7 @@ export class DeliveryWorker {
         return heldMs;
       }
       const { concurrency } = this;
-      const atOnce = this.#attempts.health.probing ? 1 : concurrency;
+      const atOnce = this.#attempts.health.probing ? 1 : concurrency + this.#ahead();
       if (this.#unanswered >= atOnce || this.#underWay.size >= AT_ONCE * concurrency) return Infinity;
       if (this.#burst === 0) await this.#enter();
       if (this.#stopping) return 0;
@@ -199,6 +201,16 @@ export class DeliveryWorker {
     await this.#deps.gate.pass(async () => {
       this.#burst = BURST;
     }, this.#stopSignal.signal);
+  }
+
+  /**
+   * How many attempts may be noted beyond the concurrency. A note allows its attempt for a short time, and an operator who cancels a delivery
+   * expects that it is not sent, so none are noted ahead for a destination that answers slowly or has a rate.
+   */
+  #ahead(): number {
+    const { lastAnswer } = this.#attempts;
+    const isFast = lastAnswer.tookMs <= AHEAD_MS && performance.now() - lastAnswer.at <= AHEAD_MS;
+    return isFast && this.#rateLimiter === null ? this.concurrency : 0;
   }
 
   #send(delivery: PrefetchedDelivery): void {

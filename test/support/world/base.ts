@@ -18,8 +18,14 @@ export interface Base extends AsyncDisposable {
   use<T extends AsyncDisposable>(resource: T): T;
 }
 
-export function openBase(closer: Closer, { database, url }: { database: Database; url: string }): Base {
-  const masterKey = randomBytes(32).toString("base64");
+/** A new master key, as TARTAN_MASTER_KEY has it. */
+export const newMasterKey = (): string => randomBytes(32).toString("base64");
+
+/** @param masterKey the key under which the database's secrets are sealed, where it has some */
+export function openBase(
+  closer: Closer,
+  { database, url, masterKey = newMasterKey() }: { database: Database; url: string; masterKey?: string },
+): Base {
   return {
     database,
     databaseUrl: url,
