@@ -33,13 +33,19 @@ describe("signatures on threads", () => {
   });
 
   test("more keys than a thread remembers are checked correctly", async () => {
-    await using signatures = openSignatures({ threads: 1 });
+    let ended = false;
+    await using signatures = openSignatures({
+      threads: 1,
+      onStart: (worker) => worker.on("exit", () => (ended = true)),
+    });
     const keys = Array.from({ length: 300 }, () => newSigningKey());
-    for (let round = 0; round < 2; round += 1) {
-      const all = jobs(300, keys);
+    // Of 200 keys it has every one in the second round; of 300 it has to be given some again.
+    for (const count of [200, 200, 300, 300]) {
+      const all = jobs(count, keys);
       const results = await Promise.all(all.map(({ data, signature, key }) => signatures.check(data, signature, key)));
       expect(results).toEqual(all.map(({ holds }) => holds));
     }
+    expect(ended).toBe(false);
   });
 
   test("a signature of another length or a key of another curve is false and affects no other signature", async () => {

@@ -41,6 +41,16 @@ describe("the marker", () => {
     expect(await subject(world.database)).toMatchObject({ generation: 1, oldest_unserved: first.id });
   });
 
+  test("a webhook that is marked while an older one waits does not hide the older one", async () => {
+    await using world = await withItems();
+    const [older, newer] = [webhook(), webhook()];
+    await append(world.database, [older]);
+    await markAll(world.database);
+    await append(world.database, [newer]);
+    await markAll(world.database);
+    expect(await subject(world.database)).toMatchObject({ generation: 2, oldest_unserved: older.id });
+  });
+
   test("marks of thousands of subjects go to Postgres a thousand at a time", async () => {
     await using world = await startWorld();
     const sizes: number[] = [];
@@ -75,7 +85,8 @@ describe("the marker", () => {
     await using world = await withItems();
     await append(world.database, [webhook()]);
     await markAll(world.database);
-    const leaseEnd = new Date("2026-01-01T00:00:00Z");
+    // In the future, or the subject would be due anyway.
+    const leaseEnd = new Date("2099-01-01T00:00:00Z");
     await world.database.query("update sync.subjects set lease_token = gen_random_uuid(), due_at = $1", [leaseEnd]);
     await append(world.database, [webhook()]);
     await markAll(world.database);
