@@ -53,7 +53,6 @@ export async function benchForged(): Promise<Row[]> {
   const receiver = await world.tartan(["up", "--only", "receiver"], {
     TARTAN_TRUSTED_PROXIES: "127.0.0.1",
     TARTAN_KEY_FETCHES_PER_MINUTE: String(BUDGET_PER_MINUTE),
-    TARTAN_LOG_LEVEL: "warn",
   });
   const path = `/v1/integrations/${id}`;
   const genuine = (key: typeof old, count: number): Buffer[] =>
