@@ -21,6 +21,8 @@ export const HEADER_BYTES = 2 * COPY_BYTES;
 export const FRAME_BYTES = MARKER_BYTES + 8;
 /** A webhook has at most 1 MiB; its JWT and the names in it are far smaller. */
 export const PAYLOAD_MAX = 4 * 1024 * 1024;
+/** What stands at fixed places in each; so zeros are no record. */
+export const PAYLOAD_MIN = 62;
 
 export interface Frame {
   /** where the record begins */
@@ -43,17 +45,18 @@ export function newHeader(now: number): { header: Buffer; marker: Buffer } {
 }
 
 /**
- * The marker of a segment. Where both copies of the header are damaged, that of the first record, if its checksum holds.
- * @returns null for a segment of another version, or without a place that can be read
+ * The marker of a segment. Where both copies of the header are damaged, what stands before the first record, if that one's checksum holds.
+ * @returns null for a segment of another version, or without a place that can be read; `isSure` is false where the header is damaged
  */
-export function markerOf(segment: Buffer): Buffer | null {
+export function markerOf(segment: Buffer): { marker: Buffer; isSure: boolean } | null {
   for (const from of [0, COPY_BYTES]) {
     const copy = segment.subarray(from, from + COPY_BYTES);
     if (copy.length < COPY_BYTES || copy.readUInt32BE(28) !== crc32(copy.subarray(0, 28))) continue;
-    return copy.readUInt32BE(8) === VERSION ? copy.subarray(12, 20) : null;
+    return copy.readUInt32BE(8) === VERSION ? { marker: copy.subarray(12, 20), isSure: true } : null;
   }
   const first = segment.subarray(HEADER_BYTES, HEADER_BYTES + MARKER_BYTES);
-  return first.length === MARKER_BYTES && frameAt(segment, HEADER_BYTES, first) !== null ? first : null;
+  const isWhole = first.length === MARKER_BYTES && frameAt(segment, HEADER_BYTES, first) !== null;
+  return isWhole ? { marker: first, isSure: false } : null;
 }
 
 /** Writes length and checksum in front of the payload, which begins at FRAME_BYTES. The marker is written by `mark`. */
@@ -81,7 +84,7 @@ export function frameAt(bytes: Buffer, at: number, marker: Buffer): Frame | null
   const from = at + FRAME_BYTES;
   if (from > bytes.length || bytes.compare(marker, 0, MARKER_BYTES, at, at + MARKER_BYTES) !== 0) return null;
   const length = bytes.readUInt32BE(at + MARKER_BYTES);
-  if (length > PAYLOAD_MAX || from + length > bytes.length) return null;
+  if (length < PAYLOAD_MIN || length > PAYLOAD_MAX || from + length > bytes.length) return null;
   const payload = bytes.subarray(from, from + length);
   return crc32(payload, length) === bytes.readUInt32BE(at + MARKER_BYTES + 4)
     ? { at, end: from + length, payload }

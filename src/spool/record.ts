@@ -8,7 +8,7 @@
  */
 import { TartanError } from "../errors.ts";
 import type { Arrival, LinkedItem } from "../model/intake.ts";
-import { FRAME_BYTES, PAYLOAD_MAX, seal } from "./frames.ts";
+import { FRAME_BYTES, PAYLOAD_MAX, PAYLOAD_MIN, seal } from "./frames.ts";
 
 /** Seals and opens the tokens of items; a vault of integrations/ is one. */
 export interface SpoolVault {
@@ -19,7 +19,7 @@ export interface SpoolVault {
 const KINDS: Record<Arrival["arrival"], number> = { webhook: 1, linked_item: 2, stale_notice: 3, unproven_webhook: 4 };
 const HAS_TOKEN = 1;
 const HAS_BODY = 2;
-const AT = { id: 2, arrived: 18, token: 26, length: 58, json: 62 } as const;
+const AT = { id: 2, arrived: 18, token: 26, length: 58, json: PAYLOAD_MIN } as const;
 
 /** What the spool reads of a record without parsing it. */
 export interface Facts {

@@ -102,15 +102,20 @@ export class Segment {
     const file = await open(path, "r+").catch(() => open(path, "r"));
     const { size } = await file.stat();
     const bytes = size > SEGMENT_BYTES_MAX ? Buffer.alloc(0) : await readAll(file, 0, size);
-    const marker = markerOf(bytes);
-    if (marker === null) {
+    const known = markerOf(bytes);
+    if (known === null) {
       await file.close();
       // A process that dies while it makes a segment leaves less than a header.
       return null;
     }
     const from = Math.max(HEADER_BYTES, drained);
-    const segment = new Segment(path, seq, file, Buffer.from(marker), { end: from, drained: from });
+    const segment = new Segment(path, seq, file, Buffer.from(known.marker), { end: from, drained: from });
     const found = segment.#look(bytes, each);
+    if (!known.isSure) {
+      // The marker may be damaged too, and then what seems torn is not.
+      segment.damaged = true;
+      return { segment, found: { torn: 0, damaged: found.damaged + 1 } };
+    }
     if (found.torn > 0) await file.truncate(segment.end).catch(() => undefined);
     return { segment, found };
   }
