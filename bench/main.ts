@@ -19,6 +19,7 @@ import { benchRelayGrowth } from "./relay-growth.ts";
 import { benchRelay } from "./relay.ts";
 import { printRows, saveRows, tell, type Row } from "./report.ts";
 import { benchSoak } from "./soak.ts";
+import { benchSpool } from "./spool.ts";
 import { benchSync } from "./sync.ts";
 
 const quick = process.argv.includes("--quick");
@@ -29,6 +30,7 @@ const minutes = quick ? 0.5 : Number(process.env["RELAY_MINUTES"] ?? 10);
 const PARTS: Record<string, () => Promise<Row[]>> = {
   accept: () => benchAccept({ million: !quick }),
   forged: benchForged,
+  spool: benchSpool,
   marking: benchMarking,
   sync: benchSync,
   increments: benchIncrements,
