@@ -11,6 +11,10 @@ export interface Entry {
   since: number;
   resolve: (accepted: Accepted | null) => void;
   reject: (error: unknown) => void;
+  /** the inner engine has not answered yet */
+  atInner?: boolean;
+  /** why the file did not take it */
+  refused?: unknown;
 }
 
 /** The port has one signature for each kind of arrival. */

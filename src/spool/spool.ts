@@ -44,6 +44,7 @@ const LOOK_EVERY_MS = 250;
 /** How long arrivals may be held for the hand-over. */
 const HOLD_MAX_MS = 1_000;
 const HELD_MAX = 5_000;
+const QUEUE_MAX = 20_000;
 /** With more, the last batch would take too long. */
 const HAND_OVER_FROM = 400;
 const PAUSE_MS = 250;
@@ -59,6 +60,8 @@ export interface SpoolOptions {
   root: string;
   /** that the files may take; 0: nothing is spooled, and what is there is drained */
   maxBytes: number;
+  /** arrivals that may wait for the disk; when more come, they are refused */
+  queueMax?: number;
   vault: SpoolVault;
   /** throws `invalid_request` for a linked item without what it needs; another engine checks that as it stores it */
   check?: (item: LinkedItem) => void;
@@ -104,9 +107,10 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
 
   constructor(options: SpoolOptions) {
     this.#options = options;
-    const { root, logger, maxBytes, inner, vault, refusals, clock, create = createFile } = options;
+    const { root, logger, maxBytes, inner, vault, refusals, clock } = options;
+    const { queueMax = QUEUE_MAX, create = createFile } = options;
     this.#backlog = new Backlog({ root, logger, onFound: (facts) => this.#file.remember(facts) });
-    this.#writer = new Writer({ backlog: this.#backlog, maxBytes, create, logger, now: () => clock.now() });
+    this.#writer = new Writer({ backlog: this.#backlog, maxBytes, queueMax, create, logger, now: () => clock.now() });
     this.#file = new FileIntake(this.#writer, options);
     const isCurrent = (segment: Parameters<Writer["isCurrent"]>[0]): boolean => this.#writer.isCurrent(segment);
     this.#drain = new Drain({ backlog: this.#backlog, inner, root, vault, refusals, clock, logger, isCurrent });
@@ -135,7 +139,7 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
     if (this.#stop.signal.aborted) return Promise.reject(stopping());
     const arrival = identified(given);
     return new Promise((resolve, reject) => {
-      const entry = { arrival, since: performance.now(), resolve, reject };
+      const entry: Entry = { arrival, since: performance.now(), resolve, reject };
       if (this.#mode === "straight" || this.#off !== null) this.#pass(entry);
       else if (this.#mode === "spooling") this.#file.accept(entry);
       else this.#hold(entry);
@@ -171,6 +175,7 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
 
   /** Hands an arrival over to the inner engine. */
   #pass(entry: Entry): void {
+    entry.atInner = true;
     this.#pending.add(entry);
     acceptAny(this.#options.inner, entry.arrival).then(
       (accepted) => this.#stored(entry, accepted),
@@ -180,13 +185,15 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
 
   /** It may be in the file as well by now: it is answered as soon as one of the two has it. */
   #stored(entry: Entry, accepted: Accepted | null): void {
+    entry.atInner = false;
     this.#pending.delete(entry);
     entry.resolve(accepted);
   }
 
   #failed(entry: Entry, error: unknown): void {
-    // One that is in the file too is answered from there.
-    if (!this.#pending.has(entry)) return;
+    entry.atInner = false;
+    // One that is in the file too is answered from there, unless that has failed already.
+    if (!this.#pending.has(entry)) return entry.refused === undefined ? undefined : entry.reject(entry.refused);
     if (this.#mayTakeOver() && isPassing(error)) return this.#takeOver(describeError(error).message);
     this.#pending.delete(entry);
     entry.reject(error);
@@ -208,7 +215,11 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
       this.#since = new Date(this.#options.clock.now());
       this.#options.logger.warn({ reason, webhooks: moved.length }, "webhooks go to the spool from now on");
     }
-    for (const entry of moved) this.#file.accept(entry);
+    for (const entry of moved) {
+      // Where the file cannot take it, the inner engine may still.
+      const reject = (error: unknown): void => (entry.atInner ? void (entry.refused = error) : entry.reject(error));
+      this.#file.accept({ ...entry, reject });
+    }
     this.#wake();
   }
 

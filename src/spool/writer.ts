@@ -36,6 +36,8 @@ export interface Put {
 interface WriterOptions {
   backlog: Backlog;
   maxBytes: number;
+  /** records that may wait for the disk */
+  queueMax: number;
   create: CreateFile;
   logger: Logger;
   now: () => number;
@@ -77,11 +79,11 @@ export class Writer {
 
   put(entry: Put): void {
     const bytes = entry.record.length;
-    const { backlog, maxBytes } = this.#options;
+    const { backlog, maxBytes, queueMax } = this.#options;
     const isFull = backlog.bytes + this.#waitingBytes + bytes > maxBytes;
     if (isFull !== this.#full) this.#noteFull(isFull);
     if (isFull) return entry.reject(later("The spool is full."));
-    if (this.#waitingBytes + bytes > QUEUE_BYTES_MAX)
+    if (this.#waiting.length >= queueMax || this.#waitingBytes + bytes > QUEUE_BYTES_MAX)
       return entry.reject(later("Too many webhooks wait to be stored."));
     if (this.problem !== null) return entry.reject(later("The webhook could not be stored just now."));
     this.#waiting.push(entry);

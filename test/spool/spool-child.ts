@@ -20,7 +20,7 @@ async function innerEngine(): Promise<Intake & Restoring> {
 
 const root = { path } as Root;
 const { spool } = await open(root, await innerEngine());
-writeSync(1, "open\n");
+if (process.env["SPOOL_IDS_ONLY"] === undefined) writeSync(1, "open\n");
 
 async function send(): Promise<never> {
   for (;;) writeSync(1, `${(await spool.accept(arrived())).id}\n`);

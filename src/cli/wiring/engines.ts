@@ -35,6 +35,8 @@ export async function openSpoolOf(parts: IntakeParts, refusals: RefusalSink): Pr
       inner,
       root: spoolRoot(config.dataDir),
       maxBytes: config.spoolMaxMb * 1024 * 1024,
+      // All that may wait for Postgres, and as many that come meanwhile.
+      queueMax: 2 * config.acceptQueueMax,
       vault,
       check: checkLinked,
       refusals,
