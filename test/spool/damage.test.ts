@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import fc from "fast-check";
+import { array, assert, asyncProperty, nat, oneof, record } from "fast-check";
 import { describe, expect, test } from "vitest";
 import { frameAt, HEADER_BYTES, markerOf, nextFrame } from "../../src/spool/frames.ts";
 import { factsOf } from "../../src/spool/record.ts";
@@ -72,14 +72,11 @@ describe("a file of the spool", () => {
   test("with bits flipped anywhere, it yields every record that is whole, in order, and no other", async () => {
     await using root = await spoolRoot();
     const { bytes, ids, starts } = await written(root, 12);
-    const anywhere = fc.nat({ max: bytes.length - 1 });
-    const place = fc.oneof(
-      { arbitrary: anywhere, weight: 4 },
-      { arbitrary: fc.nat({ max: HEADER_BYTES + 20 }), weight: 1 },
-    );
-    const flips = fc.array(fc.record({ at: place, bit: fc.nat({ max: 7 }) }), { minLength: 1, maxLength: 6 });
-    await fc.assert(
-      fc.asyncProperty(flips, async (given) => {
+    const anywhere = nat({ max: bytes.length - 1 });
+    const place = oneof({ arbitrary: anywhere, weight: 4 }, { arbitrary: nat({ max: HEADER_BYTES + 20 }), weight: 1 });
+    const flips = array(record({ at: place, bit: nat({ max: 7 }) }), { minLength: 1, maxLength: 6 });
+    await assert(
+      asyncProperty(flips, async (given) => {
         const damaged = Buffer.from(bytes);
         for (const { at, bit } of given) damaged[at] = (damaged[at] ?? 0) ^ (1 << bit);
         const whole = ids.filter((_, index) => {
