@@ -46,7 +46,8 @@ async function expireIn(tx: Queryable, integrationId: string, days: number): Pro
 const instants = (gone: readonly ExpiredOfKey[], which: "firstAt" | "lastAt"): number[] =>
   gone.map((each) => each[which].getTime());
 
-const expiredEvent = (integrationId: string, gone: readonly ExpiredOfKey[]): NewEvent => ({
+/** The event for operators about the webhooks that were dropped. */
+export const expiredEvent = (integrationId: string, gone: readonly ExpiredOfKey[]): NewEvent => ({
   integrationId,
   itemId: null,
   userId: null,

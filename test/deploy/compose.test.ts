@@ -79,13 +79,14 @@ describe("the compose file", () => {
     }
   });
 
-  it("the compose file starts Tartan when Postgres is healthy, and keeps Postgres' data in a named volume", () => {
+  it("the compose file starts Tartan while Postgres is still starting, and keeps the data of both in named volumes", () => {
     const { tartan, postgres } = compose.services;
-    expect(tartan.depends_on).toEqual({ postgres: { condition: "service_healthy" } });
+    expect(tartan.depends_on).toEqual({ postgres: { condition: "service_started" } });
     expect(postgres.healthcheck?.test[0]).toBe("CMD");
-    const [name] = (postgres.volumes?.[0] ?? "").split(":");
-    expect(Object.keys(compose.volumes)).toEqual([name]);
+    const names = [tartan, postgres].map(({ volumes }) => (volumes?.[0] ?? "").split(":")[0]);
+    expect(Object.keys(compose.volumes)).toEqual(names);
     expect(tartan.read_only).toBe(true);
-    expect(tartan.tmpfs).toContain("/data");
+    // What is acknowledged while Postgres is away is in this folder.
+    expect(tartan.volumes).toEqual(["data:/data"]);
   });
 });

@@ -16,6 +16,7 @@ import { FRESH, type Health } from "../../../../src/relay/delivery/circuit-break
 import { Dispatcher } from "../../../../src/relay/dispatch/dispatcher.ts";
 import { readEvents } from "../../../../src/relay/feed/event-feed.ts";
 import { deliveryEvents, destinationEvents } from "../../../../src/relay/delivery/operator-events.ts";
+import { expiredEvent } from "../../../../src/quarantine/expire.ts";
 import { resumedEvent, stoppedEvent } from "../../../../src/silence/watch-events.ts";
 import { checkOverdue } from "../../../../src/relay/ledger/overdue.ts";
 import type { LoadedDestination } from "../../../../src/relay/model/types.ts";
@@ -241,6 +242,7 @@ async function trouble({ database, integration }: World<"sync">): Promise<void> 
     } as LoadedDestination),
     stoppedEvent(integration.id, { ...SILENCE, cause: "unknown", message: "No request.", next_step: "Check the URL." }),
     resumedEvent(integration.id, { stoppedAt: null, silentSince: null, resumedAt: null, webhook: delivery.id }),
+    expiredEvent(integration.id, [{ webhooks: 2, firstAt: new Date(), lastAt: new Date(), failure: "TIMEOUT" }]),
     ...destinationEvents("dst_1", ILL, FRESH, ["recovered"], "gone", { disableAfterS } as LoadedDestination),
   ];
   await database.transaction((tx) => recordEvents(tx, events));
