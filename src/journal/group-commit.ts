@@ -20,6 +20,7 @@ import { NO_PRESSURE, type Pressure } from "../model/pressure.ts";
 import type { Accepted, NewWebhook } from "../model/webhook.ts";
 import { appendQuietly } from "./append.ts";
 import { isDataFault } from "./failures.ts";
+import { repeatedOf, type Repeated } from "./settle-repeated.ts";
 
 /** Larger batches are not faster (measured), and make the first webhook of a batch wait for the last. */
 const BATCH_MAX = 200;
@@ -54,6 +55,8 @@ interface GroupCommitOptions {
   logger: Logger;
   /** sent after each commit */
   hint: Hint;
+  /** journals the first of a repeated webhook where it waits unproven */
+  settleRepeated?: (repeated: readonly Repeated[]) => Promise<void>;
   /** is told of each batch, so that other work gives way */
   pressure?: Pressure;
 }
@@ -72,6 +75,7 @@ export class GroupCommit implements AsyncDisposable {
   readonly #queueMax: number;
   readonly #logger: Logger;
   readonly #hint: Hint;
+  readonly #settleRepeated: (repeated: readonly Repeated[]) => Promise<void>;
   readonly #pressure: Pressure;
   readonly #impatience: NodeJS.Timeout;
   readonly #flights = new Set<readonly Entry[]>();
@@ -82,7 +86,8 @@ export class GroupCommit implements AsyncDisposable {
   #closed = false;
   #drained: (() => void) | null = null;
 
-  constructor({ database, queueMax, logger, hint, pressure = NO_PRESSURE }: GroupCommitOptions) {
+  constructor({ database, queueMax, logger, hint, settleRepeated, pressure = NO_PRESSURE }: GroupCommitOptions) {
+    this.#settleRepeated = settleRepeated ?? (() => Promise.resolve());
     this.#database = database;
     this.#queueMax = queueMax;
     this.#logger = logger;
@@ -185,8 +190,12 @@ export class GroupCommit implements AsyncDisposable {
       const accepted = await this.#append(batch);
       this.#failure = null;
       countAccepted(batch, accepted);
-      for (const [index, { resolve }] of batch.entries()) resolve(accepted[index] as Accepted);
+      for (const [index, { resolve }] of batch.entries()) {
+        const answer = accepted[index] as Accepted;
+        if (!answer.duplicate) resolve(answer);
+      }
       this.#hint.give();
+      if (accepted.some(({ duplicate }) => duplicate)) await this.#answerRepeated(batch, accepted);
     } catch (error) {
       const isLocked = sqlStateOf(error) === "55P03";
       if ((isLocked || isDataFault(error)) && batch.length > 1) {
@@ -199,6 +208,17 @@ export class GroupCommit implements AsyncDisposable {
       if (answer !== error) this.#failure = { at: performance.now(), message: describeError(error).message };
       this.#logger.error({ error, webhooks: batch.length }, "webhooks could not be journaled");
       for (const { reject } of batch) reject(answer);
+    }
+  }
+
+  /** Answers those of the batch that repeat others, once their firsts are journaled. Never throws. */
+  async #answerRepeated(batch: readonly Entry[], accepted: readonly Accepted[]): Promise<void> {
+    try {
+      await this.#settleRepeated(repeatedOf(webhooksOf(batch), accepted));
+      for (const [index, { resolve }] of batch.entries()) resolve(accepted[index] as Accepted);
+    } catch (error) {
+      this.#logger.error({ error }, "unproven webhooks that came again could not be journaled");
+      for (const { reject } of batch) reject(translate(error));
     }
   }
 

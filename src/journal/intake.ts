@@ -27,6 +27,7 @@ import { GroupCommit } from "./group-commit.ts";
 import { linkItem } from "./link.ts";
 import type { QuarantineBounds } from "./quarantine-bounds.ts";
 import { restore } from "./restore.ts";
+import { settleRepeated, type Repeated } from "./settle-repeated.ts";
 import { UnprovenCommit } from "./unproven-commit.ts";
 
 /** How many JWTs of stale notices are remembered, so that a repeated one causes no second check. */
@@ -61,7 +62,13 @@ class PostgresIntake implements Intake, Restoring, AsyncDisposable {
     // On the reserved connections, so that other work on the pool does not delay arrivals.
     this.#database = urgent(options.database);
     this.#hint = openHint(this.#database);
-    this.#webhooks = new GroupCommit({ ...options, database: this.#database, hint: this.#hint });
+    const settle = (repeated: readonly Repeated[]) => settleRepeated(options.database, this.#database, repeated);
+    this.#webhooks = new GroupCommit({
+      ...options,
+      database: this.#database,
+      hint: this.#hint,
+      settleRepeated: settle,
+    });
     this.#unproven = new UnprovenCommit(options.database, options.quarantine ?? null);
   }
 

@@ -26,6 +26,7 @@ import { findAccepted } from "./append.ts";
 import { isDataFault } from "./failures.ts";
 import { linkWithin, noteLinked } from "./link.ts";
 import { restoreUnproven } from "./restore-unproven.ts";
+import { repeatedOf, settleRepeated } from "./settle-repeated.ts";
 import { FIND_BY_JWT, IS_LINKED_SINCE, IS_STORED, RESTORE } from "./restore-queries.ts";
 
 /** Tokens are kept for three days. For those that are older than this, the journal is searched. */
@@ -45,7 +46,7 @@ export async function restore(deps: RestoreDeps, arrivals: readonly Arrival[]): 
   for (let from = 0; from < arrivals.length;) {
     const run = runFrom(arrivals, from, "webhook");
     const unproven = runFrom(arrivals, from, "unproven_webhook");
-    if (run.length > 0) results.push(...(await restoreWebhooks(deps.database, run)));
+    if (run.length > 0) results.push(...(await restoreRun(deps.database, run)));
     else if (unproven.length > 0) results.push(...(await restoreUnproven(deps.database, unproven)));
     else results.push(await restoreOther(deps, arrivals[from] as LinkedItem | StaleNotice));
     from = results.length;
@@ -63,6 +64,17 @@ function runFrom<K extends Arrival["arrival"]>(
   for (let at = from; arrivals[at]?.arrival === kind; at += 1)
     run.push(arrivals[at] as Extract<Arrival, { arrival: K }>);
   return run;
+}
+
+async function restoreRun(database: Database, webhooks: readonly ArrivedWebhook[]): Promise<RestoreResult[]> {
+  const results = await restoreWebhooks(database, webhooks);
+  const firsts = results.map((result, index) => {
+    const id = result.outcome === "passed_over" ? result.id : null;
+    return { id: id ?? webhooks[index]?.id ?? "" };
+  });
+  const repeated = repeatedOf(webhooks, firsts);
+  if (repeated.length > 0) await settleRepeated(database, database, repeated);
+  return results;
 }
 
 async function restoreWebhooks(database: Database, webhooks: readonly ArrivedWebhook[]): Promise<RestoreResult[]> {

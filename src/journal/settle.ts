@@ -14,6 +14,7 @@ import {
   NOW,
   OLDEST_UNPROVEN,
   READ_UNPROVEN,
+  REFUSE_UNPROVEN,
   REMOVE_UNPROVEN,
   TAKE_UP_KEYS,
 } from "./unproven-queries.ts";
@@ -125,12 +126,14 @@ async function settleIn(
       count: 1,
     })),
   );
-  await tx.query(REMOVE_UNPROVEN, [ids]);
+  if (proven.length > 0) await tx.query(REMOVE_UNPROVEN, [proven.map(({ id }) => id)]);
+  if (refused.length > 0) await tx.query(REFUSE_UNPROVEN, [refused.map(({ webhook }) => webhook.id)]);
   const duplicates = appended.filter(({ duplicate }) => duplicate).length;
   return { proven: proven.length - duplicates, duplicates, refused: countBy(refused.map((each) => each.refused)) };
 }
 
-async function readKept(tx: Queryable, ids: readonly string[]): Promise<KeptWebhook[]> {
+/** Reads webhooks of a quarantine; those that are not there any more are left out. */
+export async function readKept(tx: Queryable, ids: readonly string[]): Promise<KeptWebhook[]> {
   type Row = { id: string; body: Buffer; jwt: string; received_at: Date; remote_address: string | null };
   const { rows } = await tx.query<Row>(READ_UNPROVEN, [ids]);
   return rows.map(({ received_at: receivedAt, remote_address: remoteAddress, ...row }) => ({

@@ -26,19 +26,33 @@ export const COUNT_KEPT: Statement = {
 select integration_id, key_id, vouched, webhooks, bytes from journal.unproven_keys where integration_id = any ($1::text[])`,
 };
 
-/** Adds webhooks, given as one array for each column. A JWT that is there already is passed over. */
+/**
+ * Adds webhooks, given as one array for each column, and their JWTs to the accepted ones: the same JWT again, proven by now, is then found to
+ * be a duplicate as any other is, at no cost for those that are none. Yields those whose JWT another transaction has accepted meanwhile,
+ * with the id of the first; they are not added.
+ */
 export const KEEP_UNPROVEN: Statement = {
   name: "journal_keep_unproven",
   text: `
-insert into journal.unproven (id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address,
-  vouched, claimed_item_id, claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id)
-select id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address, vouched = 'true',
-  claimed_item_id, claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id
-from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::timestamptz[], $7::bytea[], $8::text[], $9::text[],
-  $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
-as w (id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address, vouched, claimed_item_id,
-  claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id)
-on conflict do nothing`,
+with incoming as materialized (
+  select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::timestamptz[], $7::bytea[], $8::text[],
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
+  as w (id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address, vouched, claimed_item_id,
+    claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id)
+), tokens as (
+  insert into journal.accepted_tokens as t (token_sha256, signed_at, webhook_id)
+  select token_sha256, claimed_at, id from incoming order by token_sha256
+  on conflict (token_sha256, signed_at) do update set webhook_id = t.webhook_id
+  returning token_sha256, webhook_id
+), added as (
+  insert into journal.unproven (id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address,
+    vouched, claimed_item_id, claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id)
+  select id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address, vouched = 'true',
+    claimed_item_id, claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id
+  from incoming where id in (select webhook_id from tokens)
+  on conflict do nothing
+)
+select token_sha256, webhook_id as id from tokens where webhook_id not in (select id from incoming)`,
 };
 
 /**
@@ -68,6 +82,12 @@ export const NOTE_FAILURE: Statement = {
 update journal.unproven_keys set failure = $3 where integration_id = $1 and key_id = $2 and failure is distinct from $3`,
 };
 
+/** Which of the webhooks $1 wait. */
+export const FIND_UNPROVEN: Statement = {
+  name: "journal_find_unproven",
+  text: "select id from journal.unproven where id = any ($1::uuid[])",
+};
+
 /** The oldest of the key $2 of the integration $1, $3 at most, with their sizes. */
 export const OLDEST_UNPROVEN: Statement = {
   name: "journal_oldest_unproven",
@@ -82,9 +102,25 @@ export const READ_UNPROVEN: Statement = {
 select id, body, verification as jwt, received_at, remote_address from journal.unproven where id = any ($1::uuid[]) order by id`,
 };
 
+/** For those that are proven: their JWTs stay accepted. */
 export const REMOVE_UNPROVEN: Statement = {
   name: "journal_remove_unproven",
   text: "delete from journal.unproven where id = any ($1::uuid[])",
+};
+
+/** Deletes those that nobody will prove any more, as `gone`, and their JWTs: the same JWT is no duplicate of them. */
+const dropped = (where: string): string => `
+with gone as (
+  delete from journal.unproven where ${where} returning *
+), freed as (
+  delete from journal.accepted_tokens t using gone g
+  where t.signed_at = g.claimed_at and t.token_sha256 = g.token_sha256 and t.webhook_id = g.id
+)`;
+const drop = (where: string): string => `${dropped(where)} select id from gone`;
+
+export const REFUSE_UNPROVEN: Statement = {
+  name: "journal_refuse_unproven",
+  text: drop("id = any ($1::uuid[])"),
 };
 
 /** Integrations with webhooks that were received more than $1 days ago. */
@@ -101,12 +137,9 @@ order by 1`,
 export const EXPIRE_UNPROVEN: Statement = {
   name: "journal_expire_unproven",
   text: `
-with gone as (
-  delete from journal.unproven where id = any (array(
-    select id from journal.unproven where integration_id = $2 and received_at < now() - $1 * interval '1 day' order by id limit $3))
-  returning key_id, vouched, remote_address, received_at, octet_length(body) as bytes
-)
-select g.key_id, g.remote_address, count(*)::int as webhooks, max(g.bytes) as bytes, min(g.received_at) as first_at,
+${dropped(`id = any (array(
+    select id from journal.unproven where integration_id = $2 and received_at < now() - $1 * interval '1 day' order by id limit $3))`)}
+select g.key_id, g.remote_address, count(*)::int as webhooks, max(octet_length(g.body)) as bytes, min(g.received_at) as first_at,
   max(g.received_at) as last_at, max(k.failure) as failure
 from gone g left join journal.unproven_keys k
   on (k.integration_id, k.key_id, k.vouched) = ($2, g.key_id, g.vouched) group by 1, 2 order by 5`,
@@ -150,23 +183,21 @@ where ${conditions.join(" and ")} order by u.id desc limit $${1 + Number(ofInteg
 
 /* Erasure. The caller has locked the quarantine. */
 
+const OF_ITEM = "integration_id = $1 and claimed_item_id = $2";
 export const FORGET_UNPROVEN_OF_ITEM: Statement = {
   name: "journal_forget_unproven_of_item",
-  text: "delete from journal.unproven where integration_id = $1 and claimed_item_id = $2",
+  text: drop(OF_ITEM),
 };
 export const FORGET_UNPROVEN_DATA_OF_ITEM: Statement = {
   name: "journal_forget_unproven_data_of_item",
-  text: `${FORGET_UNPROVEN_OF_ITEM.text} and claimed_type is distinct from 'ITEM'`,
+  text: drop(`${OF_ITEM} and claimed_type is distinct from 'ITEM'`),
 };
 export const FORGET_UNPROVEN_OF_SUBJECT: Statement = {
   name: "journal_forget_unproven_of_subject",
-  text: `delete from journal.unproven where integration_id = $1 and claimed_subject_kind = $2 and claimed_subject_id = $3`,
+  text: drop("integration_id = $1 and claimed_subject_kind = $2 and claimed_subject_id = $3"),
 };
 /** Some of the integration $1, $2 at most; locks the quarantine itself. */
-export const PURGE_UNPROVEN = `
-with held as materialized (
-  select integration_id from journal.quarantines where integration_id = $1 for update
-)
-delete from journal.unproven where id = any (array(
-  select u.id from held join journal.unproven u using (integration_id) limit $2))`;
+export const PURGE_UNPROVEN = drop(`id = any (array(
+    select u.id from (select integration_id from journal.quarantines where integration_id = $1 for update) held
+    join journal.unproven u using (integration_id) limit $2))`);
 export const FORGET_QUARANTINE = "delete from journal.quarantines where integration_id = $1";

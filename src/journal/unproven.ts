@@ -32,30 +32,45 @@ export async function keepUnproven(
   await tx.query(LOCK_QUARANTINES, [integrations]);
   const firsts = await findKept(tx, webhooks);
   const rooms = bounds && (await roomsOf(tx, integrations, bounds));
-  const kept: UnprovenWebhook[] = [];
-  const results = webhooks.map((webhook): Kept | null => {
-    const token = webhook.tokenSha256.toString("latin1");
-    const first = firsts.get(token);
-    if (first !== undefined) return { id: first, duplicate: first !== webhook.id, stored: false };
-    if (rooms && !rooms.get(webhook.integrationId)?.take(webhook, bytesOf(webhook))) return null;
-    firsts.set(token, webhook.id);
-    kept.push(webhook);
-    return { id: webhook.id, duplicate: false, stored: true };
+  const kept = new Set<UnprovenWebhook>();
+  const turnedAway = new Set<UnprovenWebhook>();
+  for (const webhook of webhooks) {
+    const token = nameOf(webhook.tokenSha256);
+    if (firsts.has(token)) continue;
+    const fits = !rooms || rooms.get(webhook.integrationId)?.take(webhook, bytesOf(webhook)) === true;
+    (fits ? kept : turnedAway).add(webhook);
+    if (fits) firsts.set(token, webhook.id);
+  }
+  for (const { token_sha256, id } of await store(tx, [...kept])) firsts.set(nameOf(token_sha256), id);
+  return webhooks.map((webhook) => {
+    if (turnedAway.has(webhook)) return null;
+    const id = firsts.get(nameOf(webhook.tokenSha256)) ?? webhook.id;
+    return { id, duplicate: id !== webhook.id, stored: id === webhook.id && kept.has(webhook) };
   });
-  if (kept.length > 0) await tx.query(KEEP_UNPROVEN, encode(kept));
-  return results;
 }
+
+interface First {
+  token_sha256: Buffer;
+  id: string;
+}
+
+/** @returns those that another transaction has accepted since they were looked for, with the id of the first */
+async function store(tx: Queryable, webhooks: readonly UnprovenWebhook[]): Promise<readonly First[]> {
+  return webhooks.length === 0 ? [] : (await tx.query<First>(KEEP_UNPROVEN, encode(webhooks))).rows;
+}
+
+const nameOf = (tokenSha256: Buffer): string => tokenSha256.toString("latin1");
 
 export const bytesOf = ({ body, jwt }: Pick<UnprovenWebhook, "body" | "jwt">): number => body.length + jwt.length;
 
 /** The JWTs that are known, by hash, with the id of the first webhook that carried each. */
 async function findKept(tx: Queryable, webhooks: readonly UnprovenWebhook[]): Promise<Map<string, string>> {
   const out = new ArrayWriter(4096);
-  const { rows } = await tx.query<{ token_sha256: Buffer; id: string }>(FIND_KEPT, [
+  const { rows } = await tx.query<First>(FIND_KEPT, [
     out.bytea(webhooks.map(({ tokenSha256 }) => tokenSha256)),
     out.timestamptz(webhooks.map(({ claimedAt }) => claimedAt)),
   ]);
-  return new Map(rows.map(({ token_sha256, id }) => [token_sha256.toString("latin1"), id]));
+  return new Map(rows.map(({ token_sha256, id }) => [nameOf(token_sha256), id]));
 }
 
 async function roomsOf(

@@ -5,7 +5,7 @@
  * Every engine promises:
  * - When `accept` resolves, the arrival survives the loss of the process and of the machine's power, and its work is queued.
  * - When `accept` rejects, the sender may send the arrival again: it is then stored at most once where it carries a JWT.
- * - The same JWT again is a duplicate: it yields the id of the first, whichever process accepted that.
+ * - The same JWT again is a duplicate: it yields the id of the first, whichever process accepted that, proven or not.
  * - An arrival that the engine cannot hold fails alone.
  * - The queue is bounded in number and in bytes; when it is full, `accept` rejects with `overloaded`.
  * - Disposing settles every call that waits.

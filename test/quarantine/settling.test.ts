@@ -1,5 +1,6 @@
 /** The quarantine's transactions: exactly once, in order, erased, expired. */
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -11,9 +12,11 @@ import { listRefusals } from "../../src/journal/refusals.ts";
 import { settleSome, takeUpKeys, type Judgement, type KeptWebhook } from "../../src/journal/settle.ts";
 import { keepUnproven } from "../../src/journal/unproven.ts";
 import { openIntake } from "../../src/journal/intake.ts";
-import { append } from "../../src/journal/append.ts";
+import { openVault } from "../../src/integrations/vault.ts";
 import { silentLogger } from "../../src/logger.ts";
+import { newUuid, toWebhookId } from "../../src/model/ids.ts";
 import type { UnprovenWebhook } from "../../src/model/intake.ts";
+import type { NewWebhook } from "../../src/model/webhook.ts";
 import { expireUnproven } from "../../src/quarantine/expire.ts";
 import { testDatabase } from "../support/database.ts";
 import { webhookBody } from "../support/plaid-signer.ts";
@@ -108,18 +111,6 @@ describe("settling", () => {
     expect(await journaled(database)).toEqual(kept.map(({ id }) => id));
   });
 
-  test("a webhook whose JWT was accepted meanwhile is not journaled again", async () => {
-    await using opened = await testDatabase();
-    const { database } = opened;
-    const [one] = some(1) as [UnprovenWebhook];
-    await keep(database, [one]);
-    const proof = { jwt: one.jwt, tokenSha256: one.tokenSha256, keyId: one.keyId, signedAt: one.claimedAt };
-    const other = webhook({ proof });
-    await append(database, [other]);
-    expect(await settleSome(database, KEY, proving([one]))).toMatchObject({ proven: 0, duplicates: 1 });
-    expect(await journaled(database)).toEqual([other.id]);
-  });
-
   test("a webhook that Postgres cannot store becomes a refusal and does not stop the others", async () => {
     await using opened = await testDatabase();
     const { database } = opened;
@@ -150,6 +141,105 @@ describe("settling", () => {
     const [first, second] = await Promise.all([names(2, new Date(0)), names(2, new Date(0))]);
     expect([...first, ...second].toSorted()).toEqual(["forged-1", "many"]);
     expect(await takeUpKeys(database, { since, without: [INTEGRATION], limit: 5 })).toEqual([]);
+  });
+});
+
+/** The same JWT, proven, under an id of its own. */
+const again = ({ body, jwt, tokenSha256, keyId, claimedAt, integrationId }: UnprovenWebhook): NewWebhook =>
+  webhook({ integrationId, body, proof: { jwt, tokenSha256, keyId, signedAt: claimedAt } });
+
+interface Journaled {
+  id: string;
+  received_at: Date;
+}
+
+describe("the same JWT again, once its key is there", () => {
+  const opened = async () => {
+    const { database, ...rest } = await testDatabase();
+    const vault = openVault([randomBytes(32).toString("base64")]);
+    const quarantine = { webhooks: 1000, bytes: 1_000_000 };
+    const intake = openIntake({ database, vault, queueMax: 1000, quarantine, logger: silentLogger });
+    const accept = (given: NewWebhook) => intake.accept({ arrival: "webhook", ...given });
+    const journal = async () =>
+      (await database.query<Journaled>("select id, received_at from journal.webhooks order by id")).rows;
+    return {
+      database,
+      intake,
+      accept,
+      journal,
+      [Symbol.asyncDispose]: async () => {
+        await intake[Symbol.asyncDispose]();
+        await rest[Symbol.asyncDispose]();
+      },
+    };
+  };
+
+  test("is a duplicate of the one that waits unproven, which it proves: the journal holds that one, with its id and its time", async () => {
+    await using o = await opened();
+    const [first, other] = some(2, { receivedAt: new Date(Date.now() - 60_000) }) as [UnprovenWebhook, UnprovenWebhook];
+    await o.intake.accept(first);
+    await o.intake.accept(other);
+    const [second, third] = [again(first), again(first)];
+    const answer = { id: first.id, duplicate: true };
+    expect(await Promise.all([o.accept(second), o.accept(third)])).toEqual([answer, answer]);
+    expect(await o.accept(again(first))).toEqual(answer);
+    expect(await o.journal()).toEqual([{ id: first.id, received_at: first.receivedAt }]);
+    expect(await announced(o.database)).toEqual([first.id]);
+    expect((await listUnproven(o.database, {})).data.map(({ id }) => id)).toEqual([toWebhookId(other.id)]);
+    expect(await settleSome(o.database, KEY, proving([first, other]))).toMatchObject({ proven: 1 });
+    expect(await o.journal()).toHaveLength(2);
+  });
+
+  test("is one webhook, however many provers and senders there are at once", async () => {
+    await using o = await opened();
+    const kept = some(50);
+    const ids = await Promise.all(kept.map(async (each) => (await o.intake.accept(each)).id));
+    const prove = async () => {
+      while ((await settleSome(o.database, KEY, proving(kept))) !== null);
+    };
+    const sent = kept.flatMap((each) => [o.accept(again(each)), o.intake.accept({ ...each, id: newUuid() })]);
+    const [answers] = await Promise.all([Promise.all(sent), prove(), prove()]);
+    expect(answers).toMatchObject(
+      ids.flatMap((id) => [
+        { id, duplicate: true },
+        { id, duplicate: true },
+      ]),
+    );
+    expect((await o.journal()).map(({ id }) => id)).toEqual(ids);
+    expect(await quarantineState(o.database)).toMatchObject({ waiting: 0, bytes: 0 });
+  });
+
+  test("is passed over where another engine acknowledged it, and proves the first as well", async () => {
+    await using world = await startWorld({ integration: {} });
+    const { database, vault } = world;
+    const integrationId =
+      (await database.query<{ id: string }>("select id from tartan.integrations")).rows[0]?.id ?? "";
+    await using intake = openIntake({ database, vault, queueMax: 10, quarantine: null, logger: silentLogger });
+    const [first] = some(1, { integrationId }) as [UnprovenWebhook];
+    const restored = await intake.restore([first, { arrival: "webhook", ...again(first) }]);
+    expect(restored).toEqual([
+      { outcome: "stored", id: first.id },
+      { outcome: "passed_over", id: first.id },
+    ]);
+    expect(await journaled(database)).toEqual([first.id]);
+  });
+
+  test("is a webhook of its own where the first was refused, erased or expired", async () => {
+    await using o = await opened();
+    const [refused, erased, expired] = [
+      ...some(2),
+      ...some(1, { receivedAt: new Date(Date.now() - 4 * 86_400_000), keyId: "kid-2" }),
+    ] as [UnprovenWebhook, UnprovenWebhook, UnprovenWebhook];
+    await keep(o.database, [refused]);
+    await settleSome(o.database, KEY, async () => ({ refused: "signature_invalid", detail: "It is." }));
+    await keep(o.database, [expired]);
+    await expireUnproven({ database: o.database, logger: silentLogger, days: 3 });
+    await keep(o.database, [erased]);
+    await o.database.transaction((tx) => forgetItem(tx, INTEGRATION, "item-1"));
+    for (const each of [refused, erased, expired]) {
+      const own = again(each);
+      expect(await o.accept(own)).toEqual({ id: own.id, duplicate: false });
+    }
   });
 });
 
