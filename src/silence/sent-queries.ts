@@ -160,6 +160,22 @@ select d.place, c.id from jsonb_to_recordset($2::jsonb) as d (place integer, web
 where d.place <> all ($3::int[]) order by d.status, d.last_attempt_at is null, d.place, c.apart`,
 };
 
+const WAITS = `exists (select from journal.unproven u
+    where u.integration_id = $1 and u.claimed_type = d.webhook_type and u.claimed_code = d.webhook_code and u.id >= b.first and u.id < b.behind`;
+
+/** The places of those of the $2 that may be webhooks which wait unproven: nobody knows yet whether these are Plaid's. */
+export const UNPROVEN: Statement = {
+  name: "silence_unproven",
+  text: `
+select d.place from jsonb_to_recordset($2::jsonb) as d (place integer, webhook_type text, webhook_code text, item_id text,
+    subject_kind text, subject_id text, status text, sent_at timestamptz, last_attempt_at timestamptz)
+  cross join lateral (select ${WINDOW}) b
+where d.item_id is not null and ${WAITS} and u.claimed_item_id = d.item_id)
+  or d.item_id is null and d.subject_id is not null and ${WAITS} and u.claimed_subject_kind <> 'item'
+    and u.claimed_subject_id = d.subject_id)
+  or d.item_id is null and d.subject_id is null and ${WAITS})`,
+};
+
 /**
  * Which of the $2 must be journaled: not those that were sent before the integration was made or more than $3 days ago (0: all), nor those
  * of an item that is not linked, was linked since or has ended, nor those that a later webhook or session of Link says more than

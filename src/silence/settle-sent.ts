@@ -4,7 +4,7 @@
  *   open ── the journal has it ──────────────────────────────────────▶ received
  *     │ ── failed for good, or delivered and yet not in the journal ──▶ recovered: journaled as RECONCILER, with Plaid's payload
  *     │      └─ its item is not linked, has ended, or was linked or repaired since ▶ not_needed: nothing is missed
- *     └── Plaid still tries, or delivered it within the last minutes ─▶ open
+ *     └── Plaid still tries, or delivered it within the last minutes, or one that is alike waits unproven ─▶ open
  *
  * Plaid's bodies carry no id, so a webhook is found by its type, its code, what it is about and the instant of its attempt. A webhook of the
  * journal stands for one of Plaid's at most: where two are alike and one arrived, the other is missed.
@@ -14,7 +14,7 @@ import { append } from "../journal/append.ts";
 import { newUuid } from "../model/ids.ts";
 import type { NewWebhook } from "../model/webhook.ts";
 import { parseBody, storableText } from "../plaid/webhooks.ts";
-import { CANDIDATES, DECIDE, NEEDED, TO_DECIDE } from "./sent-queries.ts";
+import { CANDIDATES, DECIDE, NEEDED, TO_DECIDE, UNPROVEN } from "./sent-queries.ts";
 import { supersededBy } from "./superseded.ts";
 
 /** Small, so that the transaction is short. */
@@ -71,8 +71,13 @@ async function decide(
   { journalRetentionDays }: SettleOptions,
 ): Promise<number> {
   const places = JSON.stringify(rows.map(facts));
+  // Before the journal: one that is proven meanwhile is found there.
+  const waiting = (await tx.query<{ place: number }>(UNPROVEN, [integrationId, places])).rows;
+  const mayCome = new Set(waiting.map(({ place }) => place));
   const received = await findReceived(tx, integrationId, places);
-  const missing = rows.flatMap((row, place) => (!received.has(place) && row.over ? [{ row, place }] : []));
+  const missing = rows.flatMap((row, place) =>
+    received.has(place) || mayCome.has(place) || !row.over ? [] : [{ row, place }],
+  );
   const needed =
     missing.length === 0
       ? []
