@@ -15,6 +15,8 @@ interface FileIntakeOptions {
   vault: SpoolVault;
   clock: Clock;
   check?: (item: LinkedItem) => void;
+  /** see SpoolOptions */
+  keepsUnproven?: boolean;
 }
 
 /** Unproven webhooks of strangers, which may all be forged, until the file is empty. */
@@ -47,6 +49,8 @@ export class FileIntake {
 
   /** Settles the entry once it is on the disk, or is not. Never throws. */
   accept(entry: Entry): void {
+    const isUnproven = entry.arrival.arrival === "unproven_webhook";
+    if (isUnproven && this.#options.keepsUnproven === false) return entry.reject(notKept());
     const facts = factsFor(entry.arrival, this.#options.clock.now());
     if (this.#isRepeated(entry, facts)) return;
     if (entry.arrival.arrival === "unproven_webhook" && !entry.arrival.vouched && ++this.#unvouched > UNVOUCHED_MAX)
@@ -101,6 +105,8 @@ export class FileIntake {
     return false;
   }
 }
+
+const notKept = (): TartanError => new TartanError("not_enabled", "Unproven webhooks are not kept.");
 
 const quarantineFull = (): TartanError =>
   new TartanError("quarantine_full", "Too many unproven webhooks wait for their keys.", { retryAfterSeconds: 30 });

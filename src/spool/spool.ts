@@ -65,6 +65,8 @@ export interface SpoolOptions {
   vault: SpoolVault;
   /** throws `invalid_request` for a linked item without what it needs; another engine checks that as it stores it */
   check?: (item: LinkedItem) => void;
+  /** false: unproven webhooks are refused with `not_enabled`, as by an engine without a quarantine; those in the files are drained */
+  keepsUnproven?: boolean;
   refusals: RefusalSink;
   clock: Clock;
   logger: Logger;

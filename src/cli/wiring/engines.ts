@@ -39,6 +39,7 @@ export async function openSpoolOf(parts: IntakeParts, refusals: RefusalSink): Pr
       queueMax: 2 * config.acceptQueueMax,
       vault,
       check: checkLinked,
+      keepsUnproven: config.quarantineDays > 0,
       refusals,
       clock: systemClock,
       logger,
