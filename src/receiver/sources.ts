@@ -4,9 +4,7 @@
  */
 import { BlockList, isIP } from "node:net";
 import { TartanError } from "../errors.ts";
-
-/** The addresses on Plaid's page about webhooks. */
-const PLAID_ADDRESSES = ["52.21.26.131", "52.21.47.157", "52.41.247.19", "52.88.82.239"];
+import { PLAID_ADDRESSES } from "../plaid/addresses.ts";
 
 /** An IPv4 address as a dual-stack socket reports it. */
 const MAPPED = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;

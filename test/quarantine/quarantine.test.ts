@@ -175,6 +175,25 @@ describe("what may wait unproven", () => {
     expect(await quarantineState(world.database)).toMatchObject({ waiting: kept.length });
   });
 
+  test("Plaid's own addresses are no strangers, also where nothing was proven since the start", async () => {
+    await using world = await startWorld({
+      receiver: { quarantine: { webhooks: 8 }, trustProxy: true, fetchesPerMinute: 40 },
+    });
+    const { receiver } = world;
+    receiver.server.fault = DOWN;
+    const from = async (address: string, key = receiver.key) =>
+      (await receiver.post(body, { "Plaid-Verification": signJwt(key, body), "X-Forwarded-For": address })).status;
+    const forged = [];
+    for (let index = 0; index < 60; index += 1) forged.push(await from("198.51.100.7", newSigningKey()));
+    expect(forged.filter((status) => status === 200)).toHaveLength(2);
+    for (const address of ["52.41.247.19", "52.88.82.239", "::ffff:52.21.26.131"])
+      expect(await from(address)).toBe(200);
+    expect(await from("198.51.100.8")).toBe(503);
+    expect((await receiver.unproven()).map(({ vouched }) => vouched)).toEqual([true, true, true, false, false]);
+    await back(world);
+    await proven(world, 3);
+  });
+
   test("forged kids of strangers leave the room of senders of proven webhooks alone", async () => {
     await using world = await startWorld({
       receiver: { quarantine: { webhooks: 40 }, trustProxy: true, fetchesPerMinute: 1000 },
