@@ -39,6 +39,8 @@ interface RefusalsOptions {
   database: Database;
   logger: Logger;
   clock: Clock;
+  /** for tests in which nothing depends on how long they take */
+  writeEveryMs?: number;
 }
 
 /** Opens the record of refusals; disposing it writes what is noted. */
@@ -55,6 +57,9 @@ class RefusalRecorder implements Refusals {
   }
 
   record(refusal: Refusal): void {
+    // Most are like one that is noted already, and are only counted.
+    const alike = this.#noted.get(this.#keyFor(refusal));
+    if (alike) return void (alike.count = Math.min(alike.count + 1, INTEGER_MAX));
     this.#note({ ...storable(refusal), refusedAt: instant(this.#options.clock.now()), count: 1 });
     this.#schedule();
   }
@@ -74,16 +79,22 @@ class RefusalRecorder implements Refusals {
   }
 
   #schedule(): void {
-    if (!this.#closed) this.#timer ??= setTimeout(() => void this.flush(), WRITE_EVERY_MS).unref();
+    const { writeEveryMs = WRITE_EVERY_MS } = this.#options;
+    if (!this.#closed) this.#timer ??= setTimeout(() => void this.flush(), writeEveryMs).unref();
   }
 
   #note(refusal: Folded): void {
-    const own = `${refusal.integrationId} ${refusal.listenerId} ${refusal.reason} ${refusal.remoteAddress}`;
-    const fits = this.#noted.has(own) || this.#noted.size < ROWS_AT_ONCE;
-    const key = fits ? own : `${refusal.reason} of many`;
+    const key = this.#keyFor(refusal);
     const alike = this.#noted.get(key);
     if (alike) alike.count = Math.min(alike.count + refusal.count, INTEGER_MAX);
-    else this.#noted.set(key, fits ? refusal : { ...refusal, ...ANYWHERE });
+    else this.#noted.set(key, key === ofMany(refusal) ? { ...refusal, ...ANYWHERE } : refusal);
+  }
+
+  /** Its own row, or beyond the rows of a second that of its reason. */
+  #keyFor(refusal: Refusal): string {
+    const { integrationId, listenerId = null, reason, remoteAddress } = refusal;
+    const own = `${integrationId} ${listenerId} ${reason} ${remoteAddress}`;
+    return this.#noted.size < ROWS_AT_ONCE || this.#noted.has(own) ? own : ofMany(refusal);
   }
 
   async #write(rows: readonly Folded[]): Promise<void> {
@@ -130,6 +141,8 @@ export async function recordRefusals(tx: Queryable, refusals: readonly (Refusal 
   }
   if (folded.size > 0) await tx.query(INSERT_REFUSALS, [JSON.stringify([...folded.values()])]);
 }
+
+const ofMany = ({ reason }: Refusal): string => `${reason} of many`;
 
 const ANYWHERE = {
   integrationId: null,

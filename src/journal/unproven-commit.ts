@@ -46,10 +46,10 @@ export class UnprovenCommit implements AsyncDisposable {
 
   accept(webhook: UnprovenWebhook): Promise<Accepted> {
     if (this.#bounds === null) return Promise.reject(notKept());
-    if ((this.#full.get(nameOf(webhook)) ?? 0) > performance.now()) return Promise.reject(full());
+    if ((this.#full.get(nameOf(webhook)) ?? 0) > performance.now()) return Promise.reject(FULL);
     const bytes = bytesOf(webhook);
     // Not `overloaded`: another engine would take that as a sign that Postgres is away, for all webhooks.
-    if (this.#waiting.length >= QUEUE_MAX || this.#bytes + bytes > QUEUE_BYTES_MAX) return Promise.reject(full());
+    if (this.#waiting.length >= QUEUE_MAX || this.#bytes + bytes > QUEUE_BYTES_MAX) return Promise.reject(FULL);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ webhook, resolve, reject });
       this.#bytes += bytes;
@@ -98,7 +98,7 @@ export class UnprovenCommit implements AsyncDisposable {
     if (result === null) {
       if (this.#full.size >= FULL_KEPT) this.#full.clear();
       this.#full.set(nameOf(webhook), performance.now() + FULL_MS);
-      reject(full());
+      reject(FULL);
       return;
     }
     if (result.duplicate) metrics.webhooksDuplicate.inc();
@@ -109,10 +109,10 @@ export class UnprovenCommit implements AsyncDisposable {
 
 const nameOf = ({ integrationId, vouched, keyId }: UnprovenWebhook): string => `${integrationId} ${vouched} ${keyId}`;
 
-const full = (): TartanError =>
-  new TartanError("quarantine_full", "Too many unproven webhooks of this integration wait for their keys.", {
-    retryAfterSeconds: RETRY_AFTER_SECONDS,
-  });
+/** One for all: a flood makes no error with its stack for each. */
+const FULL = new TartanError("quarantine_full", "Too many unproven webhooks of this integration wait for their keys.", {
+  retryAfterSeconds: RETRY_AFTER_SECONDS,
+});
 
 const notKept = (): TartanError => new TartanError("not_enabled", "Unproven webhooks are not kept.");
 

@@ -91,7 +91,8 @@ class CachedKeys implements VerificationKeys {
   /** kid → until when it counts as unknown; oldest first */
   readonly #unknown = new Map<string, number>();
   readonly #underWay = new Map<string, Promise<Found>>();
-  readonly #loaded = new Map<string, { done: Promise<void>; at: number }>();
+  /** Plaid environment → the last reading of the table */
+  readonly #loaded = new Map<string, { done: Promise<void>; isDone: boolean; at: number }>();
   readonly #budget: KeyBudget;
   readonly #outages = new KeyOutages();
   readonly #recovered: (() => void)[] = [];
@@ -141,7 +142,7 @@ class CachedKeys implements VerificationKeys {
 
   #findElsewhere(wanted: Wanted): Found | Promise<Found> {
     const { clock } = this.#options;
-    const { scope, keyId, name, at, from } = wanted;
+    const { scope, keyId, name, at } = wanted;
     const unknownUntil = this.#unknown.get(name);
     if (unknownUntil !== undefined) {
       if (unknownUntil > clock.now()) return UNKNOWN;
@@ -151,36 +152,57 @@ class CachedKeys implements VerificationKeys {
     if (blocked) return this.#whileBlocked(wanted, blocked);
     const isAsked = this.#underWay.has(flightOf(scope, name));
     if (!isAsked && this.#underWay.size >= UNDER_WAY_MAX) return BUDGET;
+    if (!isAsked && this.#isLoaded(scope.plaidUrl)) return this.#fetchOrRefuse(wanted);
     return this.#once(scope, name, async () => {
       await this.#load(scope.plaidUrl, Number.POSITIVE_INFINITY);
       const stored = this.#usable(name, at);
       if (stored !== null) return stored;
       const blockedNow = this.#outages.blocked(endpointOf(scope), name, clock.now());
       if (blockedNow) return await this.#whileBlocked(wanted, blockedNow);
-      if (this.#budget.take({ integration: payerOf(scope), name, from }, clock.now()))
-        return await this.#fetch(scope, keyId, name);
+      if (this.#take(wanted)) return await this.#fetch(scope, keyId, name);
       return await this.#overBudget(wanted);
     });
   }
 
-  /** The webhook may wait if its kid is within the budget; a kid that was so once needs no other part of it. */
-  async #whileBlocked(wanted: Wanted, blocked: Blocked): Promise<Found> {
-    const { scope, name, at, from } = wanted;
-    if (!this.#outages.isAwaited(name)) {
-      if (!this.#budget.take({ integration: payerOf(scope), name, from }, this.#options.clock.now()))
-        return await this.#overBudget(wanted);
-      this.#outages.await(name);
-    }
-    await this.#load(scope.plaidUrl, RELOAD_AFTER_MS);
-    return this.#usable(name, at) ?? unavailable(blocked);
+  /** The kid is not in the table. A flood of made-up kids ends here, without a promise for each. */
+  #fetchOrRefuse(wanted: Wanted): Found | Promise<Found> {
+    const { scope, keyId, name } = wanted;
+    if (!this.#take(wanted)) return this.#overBudget(wanted);
+    return this.#once(scope, name, () => this.#fetch(scope, keyId, name));
   }
 
-  /** Another process may have fetched the key. */
-  async #overBudget({ scope, name, at }: Wanted): Promise<Found> {
+  #take({ scope, name, from }: Wanted): boolean {
+    return this.#budget.take({ integration: payerOf(scope), name, from }, this.#options.clock.now());
+  }
+
+  /** The webhook may wait if its kid is within the budget; a kid that was so once needs no other part of it. */
+  #whileBlocked(wanted: Wanted, blocked: Blocked): Found | Promise<Found> {
+    const { name } = wanted;
+    if (!this.#outages.isAwaited(name)) {
+      if (!this.#take(wanted)) return this.#overBudget(wanted);
+      this.#outages.await(name);
+    }
+    return this.#inTable(wanted, unavailable(blocked));
+  }
+
+  #overBudget(wanted: Wanted): Found | Promise<Found> {
     metrics.keyFetches.inc({ outcome: "over_budget" });
-    await this.#load(scope.plaidUrl, RELOAD_AFTER_MS);
-    const waits = this.#outages.isAwaited(name) ? unavailable({ of: "key", cause: "BUDGET" }) : BUDGET;
-    return this.#usable(name, at) ?? waits;
+    const waits = this.#outages.isAwaited(wanted.name) ? unavailable({ of: "key", cause: "BUDGET" }) : BUDGET;
+    return this.#inTable(wanted, waits);
+  }
+
+  /** Another process may have fetched the key: it is then in the table, which is read again every two seconds. */
+  #inTable({ scope, name, at }: Wanted, otherwise: KeyRefusal): Found | Promise<Found> {
+    if (this.#isLoaded(scope.plaidUrl)) return this.#usable(name, at) ?? otherwise;
+    return this.#load(scope.plaidUrl, RELOAD_AFTER_MS).then(() => this.#usable(name, at) ?? otherwise);
+  }
+
+  /** Whether the table was read a moment ago. */
+  #isLoaded(plaidUrl: string): boolean {
+    const { database, clock } = this.#options;
+    if (database === null) return true;
+    const loaded = this.#loaded.get(plaidUrl);
+    return loaded !== undefined && loaded.isDone && clock.now() - loaded.at < RELOAD_AFTER_MS;
   }
 
   #usable(name: string, at: Date): Found | null {
@@ -260,11 +282,15 @@ class CachedKeys implements VerificationKeys {
     if (database === null) return Promise.resolve();
     const loaded = this.#loaded.get(plaidUrl);
     if (loaded && clock.now() - loaded.at < maxAgeMs) return loaded.done;
-    const done = this.#loadFrom(database, plaidUrl).catch((error: unknown) => {
-      this.#loaded.delete(plaidUrl);
-      logger.warn({ error }, "stored verification keys could not be read");
-    });
-    this.#loaded.set(plaidUrl, { done, at: clock.now() });
+    const done = this.#loadFrom(database, plaidUrl).then(
+      () => void (reading.isDone = true),
+      (error: unknown) => {
+        this.#loaded.delete(plaidUrl);
+        logger.warn({ error }, "stored verification keys could not be read");
+      },
+    );
+    const reading = { done, isDone: false, at: clock.now() };
+    this.#loaded.set(plaidUrl, reading);
     return done;
   }
 

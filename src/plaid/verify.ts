@@ -62,7 +62,7 @@ export interface KeySource {
   ): KeyObject | KeyRefusal | Promise<KeyObject | KeyRefusal>;
   /** Records that a genuine webhook came from this address. */
   proven?(from: string): void;
-  /** Whether genuine webhooks came from this address recently. */
+  /** Whether genuine webhooks came from this address recently, or it is one of Plaid's. */
   isVouched?(from: string): boolean;
   /** The same as `find` for webhooks that wait unproven, which have a share of the budget of their own. Never throws. */
   findWaiting(scope: KeyScope, keyId: string): Promise<FoundKey | KeyRefusal>;
@@ -145,16 +145,19 @@ export async function verifyWebhook(given: Verification): Promise<Proven | Refus
 
 const refused = ({ reason, detail }: KeyRefusal): Refused => ({ ok: false, reason, detail });
 
-/** A body that is not the one that the token names is refused without the key: no key can prove it. */
+/**
+ * A body that is not the one that the token names is refused without the key: no key can prove it. A webhook that may not wait is most
+ * likely forged, so its body, which may have a MiB, is not hashed.
+ */
 function withoutKey({ jwt, body, receivedAt }: Verification, token: Token, key: KeyRefusal): Refused {
+  if (key.mayWait === undefined) return { ...refused(key), keyUnavailable: true };
   const result = judgeClaims(token, body, receivedAt);
   if (!result.ok && result.reason === "body_mismatch") return result;
   const { sha256: tokenSha256, keyId, issuedAt: claimedAt } = token;
-  const mayWait = result.ok && key.mayWait !== undefined;
   return {
     ...refused(key),
     keyUnavailable: true,
-    ...(mayWait && { unproven: { jwt, tokenSha256, keyId, claimedAt } }),
+    ...(result.ok && { unproven: { jwt, tokenSha256, keyId, claimedAt } }),
   };
 }
 

@@ -76,11 +76,21 @@ function openStalePath(deps: ReceiverDeps): (request: ReceivedRequest, refused: 
   };
 }
 
+/** There are few reasons and details, each with one refusal: a flood of made-up kids makes no object. */
+const notProvables = new Map<string, IntakeRefusal>();
+const NOT_PROVABLES_KEPT = 100;
+
 /** Plaid sends the webhook again for a day. */
 function notProvable({ reason, detail }: Pick<Refused, "detail"> & { reason: string }): IntakeRefusal {
+  const name = `${reason} ${detail}`;
+  const known = notProvables.get(name);
+  if (known !== undefined) return known;
   const message = `The webhook could not be proven just now: ${detail}. Send it again.`;
   const details = { reason, detail, retryAfterSeconds: RETRY_AFTER_SECONDS };
-  return new IntakeRefusal("verification_key_unavailable", message, details);
+  const refusal = new IntakeRefusal("verification_key_unavailable", message, details);
+  if (notProvables.size >= NOT_PROVABLES_KEPT) notProvables.clear();
+  notProvables.set(name, refusal);
+  return refusal;
 }
 
 /** Keeps the webhook unproven, or refuses it where the quarantine has no room. */

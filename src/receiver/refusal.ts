@@ -11,9 +11,13 @@ export class IntakeRefusal extends Error {
   readonly detail: string;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails & { reason?: string; detail?: string } = {}) {
+    // Without stacks: anyone can cause refusals, and a stack costs more than the rest of one.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message);
     const { reason = code, detail = message, ...rest } = details;
     this.answer = new TartanError(code, message, rest);
+    Error.stackTraceLimit = stackTraceLimit;
     this.reason = reason;
     this.detail = detail;
   }

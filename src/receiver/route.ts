@@ -38,10 +38,20 @@ export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): 
   app.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: BODY_LIMIT }, (_request, body, done) =>
     done(null, body),
   );
-  app.setErrorHandler((thrown, request, reply) => refuse(deps, thrown, request as FastifyRequest<IntakePath>, reply));
+  app.setErrorHandler((thrown, request, reply) => {
+    const isOfListener = request.routeOptions.url === LISTENER_PATH;
+    return refuse(deps, thrown, request as FastifyRequest<IntakePath>, reply, isOfListener);
+  });
   const handler = async (request: FastifyRequest<IntakePath>, reply: FastifyReply): Promise<FastifyReply> => {
     const began = performance.now();
-    const { id, duplicate } = await receive(request);
+    let accepted: Accepted;
+    try {
+      accepted = await receive(request);
+    } catch (error) {
+      // Not thrown on to Fastify, whose way of errors costs as much as the refusal.
+      return refuse(deps, error, request, reply);
+    }
+    const { id, duplicate } = accepted;
     reply.type("application/json; charset=utf-8");
     // Assembled by hand, which is safe since an id is hexadecimal: a serializer would run for each webhook.
     reply.send(`{"ok":true,"webhook_id":"${toWebhookId(id)}","duplicate":${duplicate}}`);
@@ -66,10 +76,12 @@ function openPaths(
     const receivedAt = new Date(deps.clock.now());
     const integration = await deps.directory.find(request.params.id);
     if (integration === null) throw unknownIntegration();
-    const received: ReceivedRequest = { integration, body: bodyOf(request), remoteAddress: request.ip, receivedAt };
+    // Behind a trusted proxy, each look at it reads the header again.
+    const remoteAddress = request.ip;
+    const received: ReceivedRequest = { integration, body: bodyOf(request), remoteAddress, receivedAt };
     const jwt = request.headers["plaid-verification"];
     if (jwt === undefined) return await backendPath(received, request.headers);
-    if (!mayPost(request.ip)) throw sourceRefused();
+    if (!mayPost(remoteAddress)) throw sourceRefused();
     return await plaidPath(received, String(jwt));
   };
 }
@@ -94,6 +106,7 @@ function refuse(
   thrown: unknown,
   request: FastifyRequest<IntakePath>,
   reply: FastifyReply,
+  isOfListener = false,
 ): FastifyReply {
   const refusal = toRefusal(thrown);
   if (refusal === null) {
@@ -102,7 +115,7 @@ function refuse(
   }
   metrics.webhooksRefused.inc({ reason: refusal.reason });
   refusals.record({
-    ...addressee(request, refusal),
+    ...addressee(request, refusal, isOfListener),
     reason: refusal.reason,
     detail: refusal.detail,
     remoteAddress: request.ip,
@@ -112,10 +125,10 @@ function refuse(
 }
 
 /** Whose URL the request was sent to, where there is such a one. */
-function addressee({ params, routeOptions }: FastifyRequest<IntakePath>, { reason }: IntakeRefusal) {
+function addressee({ params }: FastifyRequest<IntakePath>, { reason }: IntakeRefusal, isOfListener: boolean) {
   const isKnown = reason !== "integration_unknown" && reason !== "listener_unknown";
   const id = isKnown ? (params?.id ?? null) : null;
-  return routeOptions.url === LISTENER_PATH ? { integrationId: null, listenerId: id } : { integrationId: id };
+  return isOfListener ? { integrationId: null, listenerId: id } : { integrationId: id };
 }
 
 const internal = (requestId: string): TartanError =>

@@ -26,6 +26,29 @@ async function flood(
 }
 
 describe("verification keys under a flood of forged kids", () => {
+  test("a kid beyond the budget is refused at once, without a promise, while the table was read a moment ago", async () => {
+    await using server = await startKeyServer();
+    await using opened = await testDatabase();
+    const { database } = opened;
+    const v = openVerifier(server.url, { database, fetchesPerMinute: 1, still: true });
+    const find = (kid: string) => v.keys.find(v.scope, kid, new Date(v.clock.now()));
+    await find("first");
+    const refused = {
+      reason: "key_unavailable",
+      detail: "too many unknown kids of this integration came in this minute",
+    };
+    expect(find("second")).toEqual(refused);
+    v.clock.advance(2_000);
+    const waiting = find("third");
+    expect(waiting).toBeInstanceOf(Promise);
+    expect(await waiting).toEqual(refused);
+    expect(find("fourth")).toEqual(refused);
+    expect(server.asked).toEqual(["first"]);
+    // Its body is not looked at: it may have a MiB.
+    const jwt = signJwt(newSigningKey(), body, { claims: { iat: Math.floor(v.clock.now() / 1000) } });
+    expect(await v.verify(jwt, Buffer.from("another body"))).toMatchObject({ reason: "key_unavailable" });
+  });
+
   test("the second webhook of a newly rotated key is accepted during a flood of ten thousand new kids a second", async () => {
     await using server = await startKeyServer();
     const v = openVerifier(server.url, { fetchesPerMinute: PER_MINUTE });

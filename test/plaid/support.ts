@@ -10,11 +10,12 @@ export interface TestClock extends Clock {
   advance(ms: number): void;
 }
 
-export function testClock(start = Date.now()): TestClock {
+/** @param still time passes only when the test says so */
+export function testClock(start = Date.now(), still = false): TestClock {
   let offset = 0;
   const started = Date.now();
   return {
-    now: () => start + offset + (Date.now() - started),
+    now: () => start + offset + (still ? 0 : Date.now() - started),
     sleep: (ms, signal) => systemClock.sleep(ms, signal),
     advance: (ms) => {
       offset += ms;
@@ -31,9 +32,13 @@ export interface Verifier {
 
 export function openVerifier(
   plaidUrl: string,
-  { database = null, fetchesPerMinute = 60 }: { database?: Queryable | null; fetchesPerMinute?: number } = {},
+  {
+    database = null,
+    fetchesPerMinute = 60,
+    still = false,
+  }: { database?: Queryable | null; fetchesPerMinute?: number; still?: boolean } = {},
 ): Verifier {
-  const clock = testClock();
+  const clock = testClock(Date.now(), still);
   const scope = { plaidUrl, clientId: "client-1", secret: "a-secret" };
   const keys = openVerificationKeys({
     database,
