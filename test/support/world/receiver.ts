@@ -42,6 +42,8 @@ interface ReceiverOptions {
   allowedSources?: string[];
   trustProxy?: boolean;
   fetchesPerMinute?: number;
+  /** the clock moves only when the test moves it, and refusals are written only when the test reads them */
+  still?: boolean;
   logger?: Logger;
   /** keeps webhooks unproven within these bounds, and proves them; absent: they are refused */
   quarantine?: Partial<QuarantineBounds>;
@@ -81,7 +83,8 @@ export const receiver = {
     const { database, vault } = world;
     const key = newSigningKey();
     const server = world.use(await startKeyServer(key));
-    const { keys, clock } = openVerifier(server.url, { database, fetchesPerMinute: options.fetchesPerMinute ?? 60 });
+    const { fetchesPerMinute = 60, still = false } = options;
+    const { keys, clock } = openVerifier(server.url, { database, fetchesPerMinute, still });
     world.use(keys);
     const integrate = () =>
       createIntegration(database, vault, {
@@ -91,7 +94,8 @@ export const receiver = {
         plaid_url: server.url,
       });
     const { id, webhook_secret: secret } = await integrate();
-    const refusals = world.use(openRefusals({ database, logger: silentLogger, clock }));
+    const writing = still ? { writeEveryMs: 3_600_000 } : {};
+    const refusals = world.use(openRefusals({ database, logger: silentLogger, clock, ...writing }));
     const url = await listening(world, options, { keys, clock, refusals });
     const path = `/v1/integrations/${id}`;
     return {
