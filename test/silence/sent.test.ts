@@ -3,16 +3,12 @@ import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { eraseItem } from "../../src/lifecycle/items.ts";
 import { pruneSent } from "../../src/silence/forget.ts";
 import { append } from "../../src/journal/append.ts";
-import { settleSome, type Judgement } from "../../src/journal/settle.ts";
-import { keepUnproven } from "../../src/journal/unproven.ts";
-import type { UnprovenWebhook } from "../../src/model/intake.ts";
 import { settleSent } from "../../src/silence/settle-sent.ts";
 import type { SentLists } from "../../src/silence/sent-lists.ts";
 import { repaired } from "../../src/sync/notices.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { startReceiver, type Receiver } from "../support/receiver.ts";
-import { webhookBody } from "../support/plaid-signer.ts";
-import { unprovenWebhook, webhook } from "../support/webhook.ts";
+import { webhook } from "../support/webhook.ts";
 import { startWorld, type Item, type Json, type World } from "../support/world/index.ts";
 import { checkOnce } from "../sync/reconcile-support.ts";
 import { openLists, readLists } from "./support.ts";
@@ -141,40 +137,6 @@ it("of two webhooks alike of which one arrived, the other one is journaled", asy
     ["DELIVERED", "received"],
     ["FAILED", "recovered"],
   ]);
-});
-
-it("a webhook that waits unproven is not journaled from Plaid's list: once it is proven the list says that it was received, and once it is refused it is recovered", async () => {
-  const [proven, forged] = [await linked(), await linked()];
-  await world.database.query("update tartan.items set linked_at = linked_at - interval '1 minute'");
-  const kept = [proven, forged].map(({ item_id }) => {
-    world.simulator.control.addFault({ kind: "drop_webhooks", item_id, count: 1 });
-    const about = { item_id, webhook_type: "ITEM", webhook_code: "NEW_ACCOUNTS_AVAILABLE" };
-    world.simulator.control.sendWebhook(about);
-    return unprovenWebhook({ integrationId: world.integration.id, body: webhookBody(about), keyId: item_id });
-  });
-  await world.database.transaction((tx) => keepUnproven(tx, kept, null));
-  await drain();
-  await read();
-  for (const item of [proven, forged]) {
-    expect(await sentOf(item)).toMatchObject([{ status: "FAILED", outcome: "open" }]);
-    expect(await journaled(item)).toEqual([]);
-  }
-  const settle = async ({ item_id }: Item, judgement: Judgement) => {
-    const key = { integrationId: world.integration.id, keyId: item_id };
-    await settleSome(world.database, key, async () => judgement);
-  };
-  const [one] = kept as [UnprovenWebhook, UnprovenWebhook];
-  const { id, integrationId, body, jwt, tokenSha256, keyId, claimedAt: signedAt, receivedAt } = one;
-  const codes = { webhookType: "ITEM", webhookCode: "NEW_ACCOUNTS_AVAILABLE", itemId: proven.item_id };
-  const proof = { jwt, tokenSha256, keyId, signedAt };
-  await settle(proven, { proven: webhook({ id, integrationId, body, receivedAt, ...codes, proof }) });
-  await settle(forged, { refused: "signature_invalid", detail: "It is." });
-  await read();
-  await read();
-  expect(await sentOf(proven)).toMatchObject([{ outcome: "received" }]);
-  expect(await journaled(proven)).toMatchObject([{ source: "PLAID", id }]);
-  expect(await sentOf(forged)).toMatchObject([{ outcome: "recovered" }]);
-  expect(await journaled(forged)).toMatchObject([{ source: "RECONCILER" }]);
 });
 
 it("of many webhooks alike that all arrived in the same instant, none is journaled again", async () => {
