@@ -26,6 +26,7 @@ import type {
   StaleNotice,
   UnprovenWebhook,
 } from "../model/intake.ts";
+import { NO_PRESSURE, type Pressure } from "../model/pressure.ts";
 import type { RefusalSink } from "../model/refusal.ts";
 import type { SpoolFacts, SpoolStatus } from "../model/spool.ts";
 import type { Accepted } from "../model/webhook.ts";
@@ -51,6 +52,8 @@ const PAUSE_MS = 250;
 const PAUSE_MAX_MS = 2_000;
 /** What dead processes have left is looked for this often. */
 const LEFT_OVER_EVERY_MS = 30_000;
+/** A batch takes about as long, so the drain keeps half of its rate under a load that never ends. */
+const GIVE_WAY_MS = 50;
 /** How long a stop waits for a batch that is being restored. */
 const STOP_MS = 3_000;
 
@@ -70,6 +73,8 @@ export interface SpoolOptions {
   refusals: RefusalSink;
   clock: Clock;
   logger: Logger;
+  /** is told of each write to the file; the drain gives way to it */
+  pressure?: Pressure;
   /** ms after which an arrival that the inner engine has not answered goes to the file */
   deadlineMs?: number;
   /** for tests that let the disk fail */
@@ -110,9 +115,10 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
   constructor(options: SpoolOptions) {
     this.#options = options;
     const { root, logger, maxBytes, inner, vault, refusals, clock } = options;
-    const { queueMax = QUEUE_MAX, create = createFile } = options;
+    const { queueMax = QUEUE_MAX, create = createFile, pressure = NO_PRESSURE } = options;
     this.#backlog = new Backlog({ root, logger, onFound: (facts) => this.#file.remember(facts) });
-    this.#writer = new Writer({ backlog: this.#backlog, maxBytes, queueMax, create, logger, now: () => clock.now() });
+    const now = (): number => clock.now();
+    this.#writer = new Writer({ backlog: this.#backlog, maxBytes, queueMax, create, logger, pressure, now });
     this.#file = new FileIntake(this.#writer, options);
     const isCurrent = (segment: Parameters<Writer["isCurrent"]>[0]): boolean => this.#writer.isCurrent(segment);
     this.#drain = new Drain({ backlog: this.#backlog, inner, root, vault, refusals, clock, logger, isCurrent });
@@ -292,6 +298,7 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
 
   /** Drains a batch, and hands over when little is left. */
   async #move(): Promise<void> {
+    await this.#options.pressure?.giveWay("drain", GIVE_WAY_MS, this.#stop.signal);
     const did = await this.#drain.step();
     if (did) this.#trouble = null;
     if (!did && !this.#writer.isIdle) return await this.#writer.idle();

@@ -9,6 +9,7 @@
  */
 import { describeError, TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import type { Pressure } from "../model/pressure.ts";
 import type { Backlog } from "./backlog.ts";
 import { mark } from "./frames.ts";
 import type { Facts } from "./record.ts";
@@ -40,6 +41,8 @@ interface WriterOptions {
   queueMax: number;
   create: CreateFile;
   logger: Logger;
+  /** is told of each write, so that other work gives way */
+  pressure: Pressure;
   now: () => number;
 }
 
@@ -128,6 +131,7 @@ export class Writer {
 
   /** Never throws: every outcome settles the batch. */
   async #write(batch: readonly Put[]): Promise<void> {
+    this.#options.pressure.batch(batch.length + this.#waiting.length);
     try {
       const segment = await this.#segment();
       const bytes = mark(

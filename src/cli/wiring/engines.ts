@@ -28,7 +28,7 @@ const boundsOf = ({ quarantineDays, quarantineMax, quarantineMaxMb }: Core["conf
 
 /** The same for a server, which keeps arrivals in the data directory while Postgres cannot take them. */
 export async function openSpoolOf(parts: IntakeParts, refusals: RefusalSink): Promise<Intake & SpoolStatus> {
-  const { closer, vault, config, logger } = parts;
+  const { closer, vault, config, logger, pressure } = parts;
   const inner = openIntakeOf(parts);
   return closer.use(
     await openSpool({
@@ -43,6 +43,7 @@ export async function openSpoolOf(parts: IntakeParts, refusals: RefusalSink): Pr
       refusals,
       clock: systemClock,
       logger,
+      pressure,
     }),
   );
 }
