@@ -120,7 +120,8 @@ export class Backlog {
         if (found.torn > 0)
           logger.warn({ path, bytes: found.torn }, "the spool's last record was torn; it was not acknowledged");
         if (found.damaged > 0) this.noteDamage(path, found.damaged);
-        segments.push(segment);
+        if (segment.waiting > 0) segments.push(segment);
+        else await this.#discard(segment);
       } catch (error) {
         logger.error({ error, path, root }, "a file of the spool cannot be read; it is tried again at the next start");
       }
@@ -175,8 +176,13 @@ export class Backlog {
     const first = this.#ended ? undefined : this.#held.shift();
     if (!first) return;
     const { segment, folder } = first;
-    const { root, logger } = this.#options;
     await folder.notePosition({ seq: segment.seq + 1, offset: 0 }).catch(() => undefined);
+    await this.#discard(segment);
+    await this.#leaveIfDone(folder);
+  }
+
+  async #discard(segment: Segment): Promise<void> {
+    const { root, logger } = this.#options;
     await segment.close();
     try {
       if (segment.damaged) await setAside(root, "damaged", segment.path);
@@ -184,7 +190,6 @@ export class Backlog {
     } catch (error) {
       logger.warn({ error, path: segment.path }, "a drained file of the spool could not be deleted");
     }
-    await this.#leaveIfDone(folder);
   }
 
   async #leaveIfDone(folder: Folder): Promise<void> {

@@ -91,6 +91,18 @@ export function frameAt(bytes: Buffer, at: number, marker: Buffer): Frame | null
     : null;
 }
 
+/**
+ * Whether a record that frameAt refuses was written to its end: as much follows as its length says, or its checksum is right for what
+ * follows. Bits of it flipped then. Of a torn one something is missing.
+ */
+export function isWhole(rest: Buffer): boolean {
+  if (rest.length < FRAME_BYTES + PAYLOAD_MIN) return false;
+  const length = rest.readUInt32BE(MARKER_BYTES);
+  if (length >= PAYLOAD_MIN && length <= rest.length - FRAME_BYTES) return true;
+  const payload = rest.subarray(FRAME_BYTES);
+  return crc32(payload, payload.length) === rest.readUInt32BE(MARKER_BYTES + 4);
+}
+
 /** The first whole record at `from` or behind it; null if there is none. */
 export function nextFrame(bytes: Buffer, from: number, marker: Buffer): Frame | null {
   for (let at = bytes.indexOf(marker, from); at !== -1; at = bytes.indexOf(marker, at + 1)) {

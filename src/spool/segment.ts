@@ -8,7 +8,7 @@
  * nobody knows what is on the disk, so nothing is written to the file any more; a later sync would succeed without having written.
  */
 import { open, type FileHandle } from "node:fs/promises";
-import { frameAt, HEADER_BYTES, markerOf, newHeader, nextFrame, type Frame } from "./frames.ts";
+import { frameAt, HEADER_BYTES, isWhole, markerOf, newHeader, nextFrame, type Frame } from "./frames.ts";
 import { factsOf, type Facts } from "./record.ts";
 
 /** What a segment does with its file; a test puts failures in between. */
@@ -33,7 +33,7 @@ export interface Read {
 export interface Found {
   /** bytes behind the last whole record, which were never acknowledged */
   torn: number;
-  /** places in the middle that are damaged */
+  /** damaged places, also that of a last record which has its whole length */
   damaged: number;
 }
 
@@ -111,8 +111,8 @@ export class Segment {
     const from = Math.max(HEADER_BYTES, drained);
     const segment = new Segment(path, seq, file, Buffer.from(known.marker), { end: from, drained: from });
     const found = segment.#look(bytes, each);
-    if (!known.isSure) {
-      // The marker may be damaged too, and then what seems torn is not.
+    // The marker may be damaged too, and then what seems torn is not.
+    if (!known.isSure || isWhole(bytes.subarray(segment.end))) {
       segment.damaged = true;
       return { segment, found: { torn: 0, damaged: found.damaged + 1 } };
     }

@@ -69,6 +69,35 @@ describe("a file of the spool", () => {
     }
   });
 
+  test("with a bit flipped anywhere in its last record, it is damaged and not torn, and no byte of it is cut", async () => {
+    await using root = await spoolRoot();
+    const { bytes, ids, starts } = await written(root, 3);
+    for (let at = starts[2] ?? 0; at < bytes.length; at += 1) {
+      const damaged = Buffer.from(bytes);
+      damaged[at] = (damaged[at] ?? 0) ^ (1 << at % 8);
+      expect(await readBack(root.path, damaged)).toEqual({
+        drained: ids.slice(0, 2),
+        found: { torn: 0, damaged: 1 },
+        waiting: 0,
+        length: bytes.length,
+      });
+    }
+  });
+
+  test("whose only record has a flipped bit is kept, and reported", async () => {
+    await using root = await spoolRoot();
+    const { bytes, starts } = await written(root, 1);
+    const [path = ""] = await root.files();
+    bytes[(starts[0] ?? 0) + 30] = 0xff;
+    await writeFile(path, bytes);
+    const inner = new MemoryIntake();
+    await using opened = await open(root, inner);
+    await until("the file is kept aside", async () => (await root.files(/^damaged$/)).length === 1);
+    expect(opened.spool.status()).toMatchObject({ state: "straight", damaged: 1 });
+    const [kept = ""] = await root.files(/^damaged$/);
+    expect(await readFile(kept)).toEqual(bytes);
+  });
+
   test("with bits flipped anywhere, it yields every record that is whole, in order, and no other", async () => {
     await using root = await spoolRoot();
     const { bytes, ids, starts } = await written(root, 12);
