@@ -14,6 +14,8 @@ import { decodeMasterKeys, type MasterKeys } from "./master-keys.ts";
 export interface Vault {
   /** Seals well-formed text for one place. */
   seal(plain: string, context: string): Buffer;
+  /** Seals under the first of the given keys, whichever one all processes use: for what waits outside of the database. */
+  sealNewest(plain: string, context: string): Buffer;
   /**
    * @throws TartanError `vault_unsealable` when it was altered, belongs to another place, or its master key is not among the
    *   given ones; the message says which of these, never the value
@@ -95,11 +97,19 @@ class SealingVault implements Vault {
   }
 
   seal(plain: string, context: string): Buffer {
+    this.#refresh();
+    return this.#sealUnder(this.activeKeyId, plain, context);
+  }
+
+  sealNewest(plain: string, context: string): Buffer {
+    this.#refresh();
+    return this.#sealUnder(this.#first, plain, context);
+  }
+
+  #sealUnder(id: string, plain: string, context: string): Buffer {
     if (LONE_SURROGATE.test(plain)) {
       throw new TartanError("invalid_request", "The text to be sealed is not well-formed Unicode (a lone surrogate)");
     }
-    this.#refresh();
-    const id = this.activeKeyId;
     const key = this.#keys.get(id);
     if (!key) throw unknownKey(id);
     const header = Buffer.concat([Buffer.of(FORMAT), Buffer.from(id, "hex")]);

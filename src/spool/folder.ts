@@ -10,7 +10,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile, type FileHandle } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { FileLock } from "../embedded/file-lock.ts";
 import { mark, newHeader, recordOf } from "./frames.ts";
@@ -157,6 +157,15 @@ export async function keep(root: string, folder: Kept, payloads: readonly Buffer
 }
 
 export type Kept = "refused" | "later";
+
+/** The segments of all processes. */
+export async function segmentsOf(root: string): Promise<string[]> {
+  const folders = (await readdir(root).catch(() => [])).filter(isFolderOfProcess).map((name) => join(root, name));
+  const names = await Promise.all(
+    folders.map(async (folder) => (await readdir(folder).catch(() => [])).map((name) => join(folder, name))),
+  );
+  return names.flat().filter((path) => isSegmentName(basename(path)));
+}
 
 /** The segments that were kept for another try. */
 export async function keptForLater(root: string): Promise<string[]> {

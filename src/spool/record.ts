@@ -107,6 +107,13 @@ export function decode(payload: Buffer, vault: SpoolVault): Arrival {
   return fields as unknown as Arrival;
 }
 
+/** The sealed token of a linked item; null where the payload is another kind. */
+export function sealedTokenOf(payload: Buffer): Buffer | null {
+  if (payload[0] !== KINDS.linked_item) return null;
+  const json = payload.toString("utf8", AT.json, AT.json + payload.readUInt32BE(AT.length));
+  return (unpack(JSON.parse(json)) as { sealed: Buffer }).sealed;
+}
+
 /** Without fields that are undefined, with dates and bytes in a form that JSON has. */
 function pack(value: unknown): unknown {
   if (value === null || typeof value !== "object") return value;

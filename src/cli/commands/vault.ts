@@ -1,15 +1,17 @@
 /** `tartan vault rotate`: seals every token and secret anew under another master key, while servers keep running. */
 import { Command } from "commander";
-import { beginRotation, finishRotation, loadMasterKeys, openVault } from "../../integrations/vault.ts";
+import { beginRotation, loadMasterKeys, openVault } from "../../integrations/vault.ts";
 import { rotateVault } from "../../lifecycle/rotation.ts";
 import { withCore, type Core } from "../wiring/core.ts";
-import { dim, green, say, sayJson, sayTable, tell } from "../output/print.ts";
+import { endRotation } from "../wiring/end-rotation.ts";
+import { dim, green, plural, say, sayJson, sayTable, tell, yellow } from "../output/print.ts";
 
 export function vaultCommand(): Command {
   const vault = new Command("vault").description("the master key that seals tokens and secrets");
   vault
     .command("rotate")
     .description("seal everything anew under the newest master key")
+    .option("--forget-spooled", "remove the generated key that was replaced even if tokens in the spool need it")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -18,14 +20,20 @@ With TARTAN_MASTER_KEY:
   1. Put the new key first and keep the old one behind it, separated by a comma.
   2. Restart the servers, one after the other if you like. They still seal under the old key.
   3. Run this command. It refuses while a running server does not know the new key.
-  4. Remove the old key.
-With the key that Tartan generated, only run this command.`,
+  4. Remove the old key, when nothing waits in the spool of any receiver. The command says what waits in this data directory's.
+With the key that Tartan generated, only run this command. While tokens wait in the spool, it keeps the old key and asks you to
+run it again.`,
     )
     .action(withCore(rotate, { poolSize: 4 }));
   return vault;
 }
 
-async function rotate(core: Core, { json }: { json?: true }): Promise<void> {
+interface Flags {
+  json?: true;
+  forgetSpooled?: true;
+}
+
+async function rotate(core: Core, { json, forgetSpooled }: Flags): Promise<void> {
   const { masterKey, dataDir } = core.config;
   const generated = masterKey === undefined;
   if (generated) await beginRotation(dataDir);
@@ -35,12 +43,20 @@ async function rotate(core: Core, { json }: { json?: true }): Promise<void> {
     if (process.stderr.isTTY) process.stderr.write(`\r${dim(`${done}/${total}`)}`);
   });
   if (process.stderr.isTTY) tell();
-  if (generated) await finishRotation(dataDir);
-  if (json) return sayJson({ key_id: vault.activeKeyId, resealed: counts });
+  const spooled = await endRotation({ dataDir, vault, generated, force: forgetSpooled ?? false });
+  if (json) return sayJson({ key_id: vault.activeKeyId, resealed: counts, spooled });
   sayTable(
     Object.entries(counts),
     { column: ([column]) => column, "sealed anew": ([, count]) => String(count) },
     "There is nothing to seal yet.",
   );
   say(`${green("✓")} everything is sealed under key ${vault.activeKeyId}`);
+  if (spooled > 0) say(yellow(describeSpooled(spooled, generated, forgetSpooled ?? false)));
+}
+
+function describeSpooled(count: number, generated: boolean, forgotten: boolean): string {
+  const what = `${plural(count, "token")} in the spool ${count === 1 ? "is" : "are"} still sealed under an old key`;
+  if (!generated) return `${what}. Keep that key in TARTAN_MASTER_KEY until a receiver has drained the spool.`;
+  if (forgotten) return `${what}, which is removed: they cannot be opened any more.`;
+  return `${what}, which stays in master.key. Run this command again when a receiver has drained the spool.`;
 }

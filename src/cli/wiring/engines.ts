@@ -37,7 +37,11 @@ export async function openSpoolOf(parts: IntakeParts, refusals: RefusalSink): Pr
       maxBytes: config.spoolMaxMb * 1024 * 1024,
       // All that may wait for Postgres, and as many that come meanwhile.
       queueMax: 2 * config.acceptQueueMax,
-      vault,
+      // A rotation puts the new key first and then looks into the spool for what the others have sealed.
+      vault: {
+        seal: (plain, context) => vault.sealNewest(plain, context),
+        open: (sealed, context) => vault.open(sealed, context),
+      },
       check: checkLinked,
       keepsUnproven: config.quarantineDays > 0,
       refusals,
