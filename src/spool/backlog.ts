@@ -145,10 +145,24 @@ export class Backlog {
     );
   }
 
-  /** Makes the next segment of this process. */
+  /** Makes the next segment of this process; its folder too, where somebody has deleted that. */
   async create(now: number, create: CreateFile): Promise<Segment> {
     const own = this.#own;
     if (own === null) throw new Error("the spool has no folder");
+    try {
+      return await this.#createIn(own, now, create);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      const { root, logger } = this.#options;
+      logger.error({ path: own.path }, "the folder of the spool was deleted while it was in use; it is made again");
+      this.#own = await Folder.create(root);
+      // What waits in deleted files is still read, since they are open.
+      this.#leftOver.add(own);
+      return await this.#createIn(this.#own, now, create);
+    }
+  }
+
+  async #createIn(own: Folder, now: number, create: CreateFile): Promise<Segment> {
     // A name is used once: a file that could not be made may be there.
     this.#seq += 1;
     const path = own.segmentPath(this.#seq);

@@ -7,7 +7,7 @@
  * What lies before `end` was synced to the disk and acknowledged. After a failed write the file is cut back to `end`. After a failed sync
  * nobody knows what is on the disk, so nothing is written to the file any more; a later sync would succeed without having written.
  */
-import { open, type FileHandle } from "node:fs/promises";
+import { access, open, type FileHandle } from "node:fs/promises";
 import { frameAt, HEADER_BYTES, isWhole, markerOf, newHeader, nextFrame, type Frame } from "./frames.ts";
 import { factsOf, type Facts } from "./record.ts";
 
@@ -133,6 +133,14 @@ export class Segment {
     }
     this.damaged = damaged > 0;
     return { torn: bytes.length - this.end, damaged };
+  }
+
+  /** Whether the file still has its name. */
+  async isThere(): Promise<boolean> {
+    return await access(this.path).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Notes records that are on the disk now. */

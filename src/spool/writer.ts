@@ -152,7 +152,8 @@ export class Writer {
   async #segment(): Promise<Segment> {
     const { backlog, maxBytes, create, now } = this.#options;
     const size = Math.min(SEGMENT_BYTES, maxBytes / SEGMENTS_AT_LEAST);
-    if (this.#current && this.#current.end < size) return this.#current;
+    // What is written to a deleted file is gone with the process.
+    if (this.#current && this.#current.end < size && (await this.#current.isThere())) return this.#current;
     this.#current = null;
     this.#current = await backlog.create(now(), create);
     return this.#current;

@@ -103,6 +103,27 @@ describe("a failing disk", () => {
     },
   );
 
+  test("a folder that is deleted under the running process is made again, and nothing that was acknowledged is missing", async () => {
+    await using root = await spoolRoot();
+    const inner = new MemoryIntake();
+    inner.mode = "away";
+    await using opened = await open(root, inner);
+    const acknowledged = await send(opened, 10);
+    rmSync(root.path, { recursive: true });
+    acknowledged.push(...(await send(opened, 10)));
+    expect(acknowledged).toHaveLength(20);
+    expect(await root.files()).toHaveLength(1);
+    {
+      // It is locked again, so no other process takes it.
+      await using other = await open(root, inner);
+      expect(other.spool.status().waiting).toBe(0);
+    }
+    inner.mode = "there";
+    await until("it is drained", () => opened.spool.status().state === "straight");
+    expect(inner.ids).toEqual(acknowledged);
+    expect(await root.files()).toEqual([]);
+  });
+
   test("webhooks that share a write that fails are all refused", async () => {
     await using root = await spoolRoot();
     const inner = new MemoryIntake();
