@@ -20,6 +20,7 @@ import { NO_PRESSURE, type Pressure } from "../model/pressure.ts";
 import type { Accepted, NewWebhook } from "../model/webhook.ts";
 import { appendQuietly } from "./append.ts";
 import { isDataFault } from "./failures.ts";
+import { IS_STORED } from "./restore-queries.ts";
 import { repeatedOf, type Repeated } from "./settle-repeated.ts";
 
 /** Larger batches are not faster (measured), and make the first webhook of a batch wait for the last. */
@@ -204,6 +205,10 @@ export class GroupCommit implements AsyncDisposable {
         await this.#commit(batch.slice(middle));
         return;
       }
+      if (await this.#isStored(batch, error)) {
+        for (const { webhook, resolve } of batch) resolve({ id: webhook.id, duplicate: false });
+        return;
+      }
       const answer = translate(error);
       if (answer !== error) this.#failure = { at: performance.now(), message: describeError(error).message };
       this.#logger.error({ error, webhooks: batch.length }, "webhooks could not be journaled");
@@ -220,6 +225,16 @@ export class GroupCommit implements AsyncDisposable {
       this.#logger.error({ error }, "unproven webhooks that came again could not be journaled");
       for (const { reject } of batch) reject(translate(error));
     }
+  }
+
+  /**
+   * Whether the one webhook of the batch is stored under its id: it waited in a frozen connection, so another engine acknowledged it and
+   * had it restored meanwhile. One with a JWT is found by that.
+   */
+  async #isStored([entry, ...others]: readonly Entry[], error: unknown): Promise<boolean> {
+    if (!entry || others.length > 0 || sqlStateOf(error) !== "23505") return false;
+    const found = await this.#database.query(IS_STORED, [entry.webhook.id]).catch(() => null);
+    return found !== null && found.rows.length > 0;
   }
 
   /** Deadlocks and serialization failures left nothing behind, so the same batch may be sent again. */

@@ -63,6 +63,20 @@ describe("restoring webhooks", () => {
     expect(await r.ids()).toEqual([first.id]);
   });
 
+  test("an append that thaws when the webhook was restored already is answered with its id, JWT or not, and logs no error", async () => {
+    await using r = await start();
+    const errors: unknown[] = [];
+    const noisy = { ...logger, error: (...given: unknown[]) => void errors.push(given) };
+    const { database, vault } = r.world;
+    await using intake = openIntake({ database, vault, queueMax: 100, logger: noisy });
+    const given = [r.arrived({ proof: null }), r.arrived(), r.arrived({ proof: null }), r.arrived({ proof: null })];
+    expect(await r.intake.restore(given.slice(0, 3))).toEqual(given.slice(0, 3).map(({ id }) => stored(id)));
+    const answers = await Promise.all(given.map((each) => intake.accept(each)));
+    expect(answers).toEqual(given.map(({ id }) => ({ id, duplicate: false })));
+    expect(await r.ids()).toEqual(given.map(({ id }) => id));
+    expect(errors).toEqual([]);
+  });
+
   test("the same JWT twice in one batch, and the same webhook twice, are stored once", async () => {
     await using r = await start();
     const first = r.arrived();
