@@ -8,6 +8,7 @@ import { Closer } from "../../src/cli/wiring/closer.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import type { TartanProcess } from "../support/process.ts";
 import { until } from "../support/until.ts";
+import { ADMIN_KEY } from "../support/world/processes.ts";
 import { faultsOfJournal, openOutage, type OutageWorld } from "./outage-support.ts";
 
 const readyz = async ({ url }: OutageWorld) => {
@@ -61,6 +62,7 @@ it("what was acknowledged while Postgres was stopped and the receiver was killed
   await senders.more(60);
   await isDrained(outage);
   await senders.stop();
+  await expectSpoolInStatus(outage);
   expect(senders.wrong).toEqual([]);
   expect(await faultsOfJournal(database, senders)).toEqual([]);
   await world.simulator.control.idle();
@@ -68,6 +70,15 @@ it("what was acknowledged while Postgres was stopped and the receiver was killed
     await until(`the mirror of ${item_id} equal`, () => isEqual(outage, item_id), 60);
   expect(await server.stop()).toBe(0);
 }, 240_000);
+
+/** The API's and the command's, with Postgres there. */
+async function expectSpoolInStatus({ world, url }: OutageWorld): Promise<void> {
+  const spool = expect.objectContaining({ state: "straight", waiting: 0, bytes: 0, problem: null }) as unknown;
+  const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+  expect(await (await fetch(`${url}/v1/status`, { headers })).json()).toMatchObject({ spool });
+  const { stdout } = await world.processes.run(["status", "--json"]);
+  expect(JSON.parse(stdout)).toMatchObject({ spools: [{ url, spool }] });
+}
 
 const isEqual = ({ world }: OutageWorld, itemId: string): Promise<boolean> =>
   expectMirrorEqualsTruth(world.database, world.simulator, itemId).then(

@@ -66,7 +66,8 @@ describe("restoring webhooks", () => {
   test("an append that thaws when the webhook was restored already is answered with its id, JWT or not, and logs no error", async () => {
     await using r = await start();
     const errors: unknown[] = [];
-    const noisy = { ...logger, error: (...given: unknown[]) => void errors.push(given) };
+    const error = (...line: unknown[]) => void errors.push(line);
+    const noisy = Object.assign(Object.create(logger) as typeof logger, { error });
     const { database, vault } = r.world;
     await using intake = openIntake({ database, vault, queueMax: 100, logger: noisy });
     const given = [r.arrived({ proof: null }), r.arrived(), r.arrived({ proof: null }), r.arrived({ proof: null })];

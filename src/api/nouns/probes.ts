@@ -13,10 +13,11 @@ import type { Logger } from "../../logger.ts";
 import type { Intake } from "../../model/intake.ts";
 import { metrics, registry } from "../../metrics.ts";
 import { described } from "../../model/schema.ts";
-import { SPOOL_STATES, spoolOf, takesArrivals, type SpoolFacts } from "../../model/spool.ts";
+import { spoolOf, takesArrivals } from "../../model/spool.ts";
 import { dueDepth } from "../../sync/queries.ts";
 import { addHeaders } from "../http/answers.ts";
 import { openly, type Api } from "../http/operation.ts";
+import { shownSpool, spoolShape } from "./spool.ts";
 
 interface ProbeDeps {
   roles: { receiver: boolean };
@@ -48,7 +49,7 @@ export function probes(app: Api, { roles, database, intake, logger }: ProbeDeps)
     // A load balancer must not take out a receiver that still acknowledges webhooks.
     const isReady = faults.length === 0 || (isOpen && fault?.away !== false && intake.problem() === null);
     const [reasons, degraded] = isReady ? [[], faults] : [faults, []];
-    const body = { reasons, degraded, warnings: warnings(), spool: spool === null ? null : shown(spool) };
+    const body = { reasons, degraded, warnings: warnings(), spool: shownSpool(spool) };
     if (isReady) return { status: "ready" as const, ...body };
     return reply.code(503).send({ status: "not_ready" as const, ...body });
   });
@@ -101,32 +102,6 @@ async function inTime<T>(answer: Promise<T>, ms: number): Promise<T> {
   }
 }
 
-const shown = ({ state, waiting, bytes, since, oldest, damaged, problem }: SpoolFacts) => ({
-  state,
-  waiting,
-  bytes,
-  since: since?.toISOString() ?? null,
-  oldest: oldest?.toISOString() ?? null,
-  damaged,
-  problem,
-});
-
-const Spool = z
-  .object({
-    state: described(
-      z.enum(SPOOL_STATES),
-      "`straight`: webhooks go to Postgres. `spooling`: they go to the file. `draining`: the file is moved to Postgres. `off`, " +
-        "`full`: nothing can be accepted while Postgres is away.",
-    ),
-    waiting: described(z.number(), "Webhooks and linked items that are acknowledged and not in Postgres yet."),
-    bytes: described(z.number(), "Size of its files."),
-    since: described(z.string().nullable(), "When the first of them went to the file; null while none does."),
-    oldest: described(z.string().nullable(), "When the oldest that waits arrived."),
-    damaged: described(z.number(), "Damaged places that were stepped over."),
-    problem: described(z.string().nullable(), "Why it is off or full, or does not drain."),
-  })
-  .meta({ description: "The spool of this process; null in a process without one." });
-
 const Alive = z.object({ status: z.literal("ok") }).meta({
   description: "The process answers.",
   examples: [{ status: "ok" }],
@@ -141,7 +116,7 @@ const Ready = z
       "What does not work although the process is ready: Postgres is away, and its spool accepts webhooks.",
     ),
     warnings: described(z.array(z.string()), "Unsafe settings of Postgres, such as fsync; empty if there are none."),
-    spool: Spool.nullable(),
+    spool: spoolShape.nullable(),
   })
   .meta({
     description: "Whether the process can do its work.",

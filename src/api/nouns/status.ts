@@ -7,6 +7,7 @@ import type { Database } from "../../database/types.ts";
 import { quarantineState } from "../../journal/quarantine.ts";
 import { retentionState } from "../../journal/retention.ts";
 import { noTimestamp, timestamp, described } from "../../model/schema.ts";
+import { spoolOf } from "../../model/spool.ts";
 import { BREAKER_STATES, DESTINATION_STATUSES, WEEK_NEEDS } from "../../model/statuses.ts";
 import { destinationsStatus } from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth } from "../../relay/ledger/overdue.ts";
@@ -16,9 +17,10 @@ import { queueDepth } from "../../sync/queries.ts";
 import { VERSION } from "../../version.ts";
 import { INTEGRATION_ID } from "../../model/examples.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
+import { shownSpool, spoolShape } from "./spool.ts";
 import { quarantineExample, quarantineShape } from "./unproven-webhooks.ts";
 
-export function statusOperations(api: Api, { database, roles, clock }: ApiDeps): void {
+export function statusOperations(api: Api, { database, roles, clock, intake }: ApiDeps): void {
   api.get("/v1/status", { schema: STATUS }, async () => {
     const [{ version: schema_version }, queue, relay, processes, journal, quarantine, silence] = await Promise.all([
       schemaState(database),
@@ -42,6 +44,7 @@ export function statusOperations(api: Api, { database, roles, clock }: ApiDeps):
       journal,
       quarantine,
       silence,
+      spool: shownSpool(spoolOf(intake)),
       processes: processes.map((each) => ({ ...each, started_at: each.started_at.toISOString() })),
     };
   });
@@ -100,6 +103,15 @@ const example = {
       },
     ],
     sent_lists: { available: 1, unavailable: 0, unknown: 0, failing: 0 },
+  },
+  spool: {
+    state: "straight" as const,
+    waiting: 0,
+    bytes: 0,
+    since: null,
+    oldest: null,
+    damaged: 0,
+    problem: null,
   },
   processes: [
     {
@@ -260,6 +272,7 @@ const Status = z
     journal: journalShape,
     quarantine: quarantineShape,
     silence: silenceShape,
+    spool: spoolShape.nullable(),
     processes: described(z.array(processShape), "The Tartan processes on this database, the newest first."),
   })
   .meta({ description: "How things stand.", examples: [example] });

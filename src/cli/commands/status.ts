@@ -86,9 +86,24 @@ function describeSpool(spool: RunningServer["ready"]["spool"]): string | null {
   return lines.filter(Boolean).join("\n");
 }
 
+interface ServersSpool {
+  url: string;
+  spool: NonNullable<RunningServer["ready"]["spool"]>;
+}
+
+/** The spools of the servers of this data directory that answer. */
+const spoolsOf = async (dataDir: string): Promise<ServersSpool[]> =>
+  (await askRunning(dataDir)).flatMap(({ url, ready: { spool } }) => (spool === null ? [] : { url, spool }));
+
+/** Null where webhooks go straight to Postgres. */
+function describeSpools(spools: readonly ServersSpool[]): string | null {
+  const some = spools.filter(({ spool: { state: word, damaged } }) => word !== "straight" || damaged > 0);
+  return some.map(({ url, spool }) => `${dim(url)} ${describeSpool(spool)}`).join("\n") || null;
+}
+
 const mib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
 
-async function status({ database }: Core, { json }: { json?: true }): Promise<void> {
+async function status({ database, config }: Core, { json }: { json?: true }): Promise<void> {
   const depth = await queueDepth(database);
   const integrations = (await listIntegrations(database)).length;
   const relay = await relayDepth(database);
@@ -98,6 +113,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   const journal = await retentionState(database, systemClock);
   const quarantine = await quarantineState(database);
   const silence = await silenceState(database);
+  const spools = await spoolsOf(config.dataDir);
   if (json) {
     return sayJson({
       integrations,
@@ -106,6 +122,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
       journal,
       quarantine,
       silence,
+      spools,
       processes,
     });
   }
@@ -126,6 +143,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
     retention: describeRetention(journal),
     "pruned bodies": describePruned(journal),
     unproven: describeQuarantine(quarantine),
+    spool: describeSpools(spools),
     "webhooks stopped": silence.stopped.map(describeStopped).join("\n"),
     "Plaid's lists": describeLists(silence.sent_lists),
   });

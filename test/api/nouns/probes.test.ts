@@ -95,5 +95,6 @@ it("/v1/status shows what waits, the subjects by status, and this process", asyn
     schema_version: expect.any(Number),
     roles: ["receiver", "sync", "api"],
     queue: { due: expect.any(Number), subjects: expect.any(Object) },
+    spool: null,
   });
 });
