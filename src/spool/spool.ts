@@ -77,6 +77,8 @@ export interface SpoolOptions {
   pressure?: Pressure;
   /** ms after which an arrival that the inner engine has not answered goes to the file */
   deadlineMs?: number;
+  /** ms between looks for what dead processes have left */
+  leftOverEveryMs?: number;
   /** for tests that let the disk fail */
   create?: CreateFile;
 }
@@ -245,13 +247,13 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
 
   #tick(): void {
     const now = performance.now();
-    const { deadlineMs = DEADLINE_MS } = this.#options;
+    const { deadlineMs = DEADLINE_MS, leftOverEveryMs = LEFT_OVER_EVERY_MS } = this.#options;
     const [pending] = this.#pending;
     if (pending && this.#mayTakeOver() && now - pending.since > deadlineMs)
       this.#takeOver(`Postgres has not answered within ${deadlineMs} ms`);
     const [held] = this.#held;
     if (held && now - held.since > HOLD_MAX_MS) this.#giveUpHandingOver();
-    if (now - this.#looked > LEFT_OVER_EVERY_MS) {
+    if (now - this.#looked > leftOverEveryMs) {
       this.#looked = now;
       void this.#takeLeftOver().catch((error: unknown) =>
         this.#options.logger.warn({ error }, "cannot look for what other processes left in the spool; trying again"),

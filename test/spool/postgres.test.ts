@@ -77,6 +77,28 @@ describe("the spool over Postgres", () => {
     expect(opened.spool.status().damaged).toBe(0);
   });
 
+  test("of processes with one data directory, those that run drain what a killed one has left, within their look, each webhook once", async () => {
+    await using world = await worldWithIntegration();
+    await using root = await spoolRoot();
+    await using inner = over(world);
+    await using one = await open(root, inner, { leftOverEveryMs: 200 });
+    await using other = await open(root, inner, { leftOverEveryMs: 200 });
+    const acknowledged = await runChild(root, {}, (lines) => {
+      // While it lives nobody touches its folder.
+      expect([one, other].map(({ spool }) => spool.status().waiting)).toEqual([0, 0]);
+      return lines.length >= 1500;
+    });
+    expect(acknowledged.length).toBeGreaterThanOrEqual(1499);
+    await until("all are stored", async () => {
+      const stored = new Set(await journaled(world));
+      return acknowledged.every((id) => stored.has(id));
+    });
+    const stored = await journaled(world);
+    expect(new Set(stored).size).toBe(stored.length);
+    await until("nothing waits", () => [one, other].every(({ spool }) => spool.status().state === "straight"));
+    expect(await root.files()).toEqual([]);
+  });
+
   test("a process that is killed while it drains has stored nothing twice, and the next one stores the rest in order", async () => {
     await using world = await worldWithIntegration();
     await using root = await spoolRoot();
