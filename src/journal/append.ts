@@ -46,8 +46,8 @@ export async function findAccepted(q: Queryable, { tokenSha256, signedAt }: Toke
   return rows[0]?.webhook_id ?? null;
 }
 
-/** The parameters of APPEND: one binary array for each column. */
-function encode(webhooks: readonly NewWebhook[]): Buffer[] {
+/** The parameters of APPEND and of RESTORE: one binary array for each column. */
+export function encode(webhooks: readonly NewWebhook[]): Buffer[] {
   const bytes = webhooks.reduce((sum, { body, proof }) => sum + body.length + (proof?.jwt.length ?? 0) + 512, 4096);
   const out = new ArrayWriter(bytes);
   return [

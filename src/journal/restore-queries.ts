@@ -62,6 +62,13 @@ select o.id, w.id from old o join journal.webhooks w on w.integration_id = o.int
 where o.item_id is null and w.item_id is null and w.verification = o.jwt and w.id <> o.id`,
 };
 
+/** What RESTORE takes anyway: a lock that fails behind it belongs to a row. */
+export const HOLD_TABLES = "lock table journal.accepted_tokens, journal.webhooks in row exclusive mode";
+
+/** A transaction with the same JWT ends within milliseconds, or is stuck. */
+export const JWT_LOCK_WAIT = "select set_config('lock_timeout', '500ms', true)";
+export const SINGLE_JWT_LOCK_WAIT = "select set_config('lock_timeout', '100ms', true)";
+
 /** Has a row if the webhook $1 is stored. */
 export const IS_STORED: Statement = {
   name: "journal_is_stored",

@@ -5,12 +5,13 @@
  *            → unproven webhooks in a row: to their quarantines
  *            → linked item, stale notice: a transaction each
  *            → refused by Postgres for its data → halved, until the refused one is alone and is reported
- *            → waited in vain for a lock → halved too, so that the others are stored; that one must be restored again
+ *            → waited in vain for another transaction with its JWT → halved too, until the locked one is alone and is reported; more
+ *              than LOCKED_MAX of them → the batch must be restored again
+ *            → waited in vain for a table or an integration → the batch must be restored again
  *
  * The sender may have been refused after all, or sent the same to another process: whatever is stored already is passed over. What is
  * being stored by a transaction that has not ended is waited for, as long as a lock may be waited for.
  */
-import { ArrayWriter } from "../database/binary-arrays.ts";
 import { sqlStateOf } from "../database/failures.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
@@ -22,15 +23,26 @@ import { noIntegration } from "../model/integration.ts";
 import { newUuid } from "../model/ids.ts";
 import type { Arrival, ArrivedWebhook, LinkedItem, RestoreResult, StaleNotice } from "../model/intake.ts";
 import { EVERYTHING } from "../model/webhook.ts";
-import { findAccepted } from "./append.ts";
+import { encode, findAccepted } from "./append.ts";
 import { isDataFault } from "./failures.ts";
 import { linkWithin, noteLinked } from "./link.ts";
 import { restoreUnproven } from "./restore-unproven.ts";
 import { repeatedOf, settleRepeated } from "./settle-repeated.ts";
-import { FIND_BY_JWT, IS_LINKED_SINCE, IS_STORED, RESTORE } from "./restore-queries.ts";
+import {
+  FIND_BY_JWT,
+  HOLD_TABLES,
+  IS_LINKED_SINCE,
+  IS_STORED,
+  JWT_LOCK_WAIT,
+  RESTORE,
+  SINGLE_JWT_LOCK_WAIT,
+} from "./restore-queries.ts";
 
 /** Tokens are kept for three days. For those that are older than this, the journal is searched. */
 const TOKEN_SURELY_KEPT_MS = 36 * 60 * 60_000;
+
+/** To find each that is locked takes some waits of 100 ms. */
+const LOCKED_MAX = 16;
 
 interface RestoreDeps {
   database: Database;
@@ -77,24 +89,35 @@ async function restoreRun(database: Database, webhooks: readonly ArrivedWebhook[
   return results;
 }
 
-async function restoreWebhooks(database: Database, webhooks: readonly ArrivedWebhook[]): Promise<RestoreResult[]> {
+async function restoreWebhooks(
+  database: Database,
+  webhooks: readonly ArrivedWebhook[],
+  locked = { count: 0, wait: JWT_LOCK_WAIT },
+): Promise<RestoreResult[]> {
+  const progress = { isStoring: false };
   try {
-    return await database.transaction((tx) => storeWithin(tx, webhooks));
+    return await database.transaction((tx) => storeWithin(tx, webhooks, locked.wait, progress));
   } catch (error) {
-    const isLocked = sqlStateOf(error) === "55P03";
+    const isLocked = sqlStateOf(error) === "55P03" && progress.isStoring;
     if (!isLocked && !isDataFault(error)) throw error;
+    if (isLocked) locked.wait = SINGLE_JWT_LOCK_WAIT;
     if (webhooks.length === 1) {
-      if (isLocked) throw error;
-      return [{ outcome: "refused", error }];
+      if (isLocked && ++locked.count > LOCKED_MAX) throw error;
+      return [isLocked ? { outcome: "locked" } : { outcome: "refused", error }];
     }
     const middle = webhooks.length >> 1;
-    // Behind one that waits for a lock nothing is stored, so that the order stays.
-    const first = await restoreWebhooks(database, webhooks.slice(0, middle));
-    return [...first, ...(await restoreWebhooks(database, webhooks.slice(middle)))];
+    const first = await restoreWebhooks(database, webhooks.slice(0, middle), locked);
+    return [...first, ...(await restoreWebhooks(database, webhooks.slice(middle), locked))];
   }
 }
 
-async function storeWithin(tx: Queryable, webhooks: readonly ArrivedWebhook[]): Promise<RestoreResult[]> {
+async function storeWithin(
+  tx: Queryable,
+  webhooks: readonly ArrivedWebhook[],
+  lockWait: string,
+  progress: { isStoring: boolean },
+): Promise<RestoreResult[]> {
+  progress.isStoring = false;
   const there = await holdIntegrations(
     tx,
     webhooks.map(({ integrationId }) => integrationId),
@@ -110,7 +133,12 @@ async function storeWithin(tx: Queryable, webhooks: readonly ArrivedWebhook[]): 
     return first === undefined;
   });
   type Row = { id: string; first: string; stored: boolean };
+  // A table that is locked, as by a migration, is waited for here, and longer.
+  await tx.query(HOLD_TABLES);
+  await tx.query(lockWait);
+  progress.isStoring = true;
   const { rows } = fresh.length === 0 ? { rows: [] } : await tx.query<Row>(RESTORE, encode(fresh));
+  progress.isStoring = false;
   const stored = new Set<string>();
   for (const row of rows) {
     if (row.stored) stored.add(row.id);
@@ -184,29 +212,4 @@ async function restoreNotice(tx: Queryable, notice: StaleNotice): Promise<Restor
   await noteNotice(tx, { ...about, requested: [EVERYTHING] });
   await tx.query(NOTIFY_ARRIVED);
   return { outcome: "stored", id: null };
-}
-
-/** The parameters of RESTORE: one binary array for each column. */
-function encode(webhooks: readonly ArrivedWebhook[]): Buffer[] {
-  const bytes = webhooks.reduce((sum, { body, proof }) => sum + body.length + (proof?.jwt.length ?? 0) + 512, 4096);
-  const out = new ArrayWriter(bytes);
-  return [
-    out.uuid(webhooks.map((w) => w.id)),
-    out.text(webhooks.map((w) => w.integrationId)),
-    out.text(webhooks.map((w) => w.source)),
-    out.text(webhooks.map((w) => w.subject?.kind)),
-    out.text(webhooks.map((w) => w.subject?.id)),
-    out.text(webhooks.map((w) => w.itemId)),
-    out.text(webhooks.map((w) => w.userId)),
-    out.text(webhooks.map((w) => w.webhookType)),
-    out.text(webhooks.map((w) => w.webhookCode)),
-    out.text(webhooks.map((w) => w.environment)),
-    out.timestamptz(webhooks.map((w) => w.receivedAt)),
-    out.bytea(webhooks.map((w) => w.body)),
-    out.text(webhooks.map((w) => w.proof?.jwt)),
-    out.bytea(webhooks.map((w) => w.proof?.tokenSha256)),
-    out.text(webhooks.map((w) => w.proof?.keyId)),
-    out.timestamptz(webhooks.map((w) => w.proof?.signedAt ?? w.sentAt)),
-    out.text(webhooks.map(({ requested = [] }) => (requested.length > 0 ? requested.join(",") : null))),
-  ];
 }

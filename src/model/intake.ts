@@ -105,7 +105,9 @@ export type RestoreResult =
   /** stored before, by its id or its JWT; `id` is that of the first */
   | { outcome: "passed_over"; id: string | null }
   /** this engine cannot store it: Postgres refuses a value, or its integration is not there any more */
-  | { outcome: "refused"; error: unknown };
+  | { outcome: "refused"; error: unknown }
+  /** another transaction is storing its JWT and has not ended, so it must be restored again; the arrivals behind it are restored */
+  | { outcome: "locked" };
 
 /** An engine that takes over what another engine has acknowledged. */
 export interface Restoring {

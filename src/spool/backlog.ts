@@ -3,8 +3,9 @@ import { rename, rm } from "node:fs/promises";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { Folder, keptForLater, setAside } from "./folder.ts";
-import type { Facts } from "./record.ts";
-import { Segment, type CreateFile } from "./segment.ts";
+import { mark, recordOf } from "./frames.ts";
+import { factsOf, type Facts } from "./record.ts";
+import { createFile, Segment, type CreateFile } from "./segment.ts";
 
 interface Held {
   segment: Segment;
@@ -183,6 +184,18 @@ export class Backlog {
     if (!first || this.#ended) return;
     const { segment, folder } = first;
     await folder.notePosition({ seq: segment.seq, offset: segment.drained }).catch(() => undefined);
+  }
+
+  /** Writes records behind all others, to be drained again. They are on the disk when it returns. @throws SegmentFailure, the file system's own errors */
+  async putBack(payloads: readonly Buffer[], now: number): Promise<void> {
+    const segment = await this.create(now, createFile);
+    segment.isPutBack = true;
+    await segment.append(mark(payloads.map(recordOf), segment.marker), payloads.map(factsOf));
+  }
+
+  /** Whether records that were put back wait. */
+  get hasPutBack(): boolean {
+    return this.#held.some(({ segment }) => segment.isPutBack);
   }
 
   /** Deletes the first segment, which is drained; a damaged one is kept aside. */

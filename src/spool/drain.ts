@@ -5,6 +5,7 @@
  *   batch → stored, or stored before → the position moves on
  *         → some refused for good → kept in the folder refused, recorded among the refusals, logged → the position moves on
  *         → their integration is not there, or a token cannot be opened → the same in the folder later, tried again at each start
+ *         → another transaction is storing the same JWT → behind all others, tried again
  *         → the database is away → nothing moves; a smaller batch is tried after a pause
  */
 import type { Clock } from "../clock.ts";
@@ -89,6 +90,7 @@ export class Drain {
   }
 
   async #restore(frames: readonly Frame[]): Promise<void> {
+    const locked: Buffer[] = [];
     const readable: { payload: Buffer; arrival: Arrival }[] = [];
     const later: Buffer[] = [];
     const refused: Buffer[] = [];
@@ -106,12 +108,17 @@ export class Drain {
     this.#count("later", later.length);
     for (const [index, result] of results.entries()) {
       const { payload, arrival } = readable[index] as (typeof readable)[number];
+      if (result.outcome === "locked") {
+        locked.push(payload);
+        continue;
+      }
       this.#count(result.outcome, 1);
       if (result.outcome !== "refused") continue;
       reason = result.error;
       const kept = this.#refuse(arrival, factsOf(payload), result.error);
       if (kept !== null) (kept === "later" ? later : refused).push(payload);
     }
+    if (locked.length > 0) await this.#putBack(locked);
     await this.#keep("later", later, reason);
     await this.#keep("refused", refused, reason);
   }
@@ -132,7 +139,17 @@ export class Drain {
     return this.#options.clock.now() - arrivedAt < UNKNOWN_KEPT_MS ? "later" : null;
   }
 
-  #count(outcome: RestoreResult["outcome"] | "later", count: number): void {
+  /** The transaction that stores the same JWT decides about its order. */
+  async #putBack(payloads: readonly Buffer[]): Promise<void> {
+    const { backlog, logger, clock } = this.#options;
+    await backlog.putBack(payloads, clock.now());
+    logger.warn(
+      { webhooks: payloads.length },
+      "other transactions keep the JWTs of webhooks in the spool; they are tried again behind the others",
+    );
+  }
+
+  #count(outcome: Exclude<RestoreResult["outcome"], "locked"> | "later", count: number): void {
     if (count === 0) return;
     this.#counts[outcome === "later" ? "refused" : outcome] += count;
     metrics.spoolDrained.inc({ outcome }, count);

@@ -51,6 +51,8 @@ export class Segment {
   /** when the first that is not drained arrived, at the latest (ms) */
   oldestAt = Number.POSITIVE_INFINITY;
   damaged = false;
+  /** its records were drained before, in vain */
+  isPutBack = false;
 
   private constructor(
     path: string,

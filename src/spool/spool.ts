@@ -304,6 +304,8 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
     const did = await this.#drain.step();
     if (did) this.#trouble = null;
     if (!did && !this.#writer.isIdle) return await this.#writer.idle();
+    // Arrivals are not held for a transaction that may not end soon.
+    if (this.#backlog.hasPutBack) return did ? undefined : this.#writer.seal();
     if (did && this.#backlog.waiting + this.#writer.queued > HAND_OVER_FROM) return;
     this.#mode = "handing over";
     try {

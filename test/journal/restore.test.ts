@@ -78,6 +78,32 @@ describe("restoring webhooks", () => {
     expect(errors).toEqual([]);
   });
 
+  test("a JWT that another transaction is storing is reported as locked, and every other webhook is stored", async () => {
+    await using r = await start();
+    const given = Array.from({ length: 9 }, () => r.arrived());
+    const { id, proof: locked } = given[4] as (typeof given)[number];
+    await r.world.database.transaction(async (tx) => {
+      await append(tx, [webhook({ integrationId: r.integrationId, proof: locked })]);
+      expect(await r.intake.restore(given)).toEqual(
+        given.map((each) => (each.id === id ? { outcome: "locked" } : stored(each.id))),
+      );
+    });
+    expect((await r.intake.restore(given)).map(({ outcome }) => outcome)).toEqual(given.map(() => "passed_over"));
+    expect(await r.ids()).toHaveLength(9);
+  });
+
+  test("a table that is locked, as by a migration, is no webhook's fault, and is waited for", async () => {
+    await using r = await start();
+    const given = [r.arrived(), r.arrived()];
+    const pending = await r.world.database.transaction(async (tx) => {
+      await tx.query("lock table journal.webhooks in access exclusive mode");
+      const restored = r.intake.restore(given);
+      await tx.query("select pg_sleep(1.5)");
+      return { restored };
+    });
+    expect(await pending.restored).toEqual(given.map(({ id }) => stored(id)));
+  });
+
   test("the same JWT twice in one batch, and the same webhook twice, are stored once", async () => {
     await using r = await start();
     const first = r.arrived();

@@ -9,6 +9,7 @@ import { openDatabase } from "../../src/database/pool.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openIntake } from "../../src/journal/intake.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
+import type { ArrivedWebhook } from "../../src/model/intake.ts";
 import { maintain } from "../support/database.ts";
 import { tcpProxy } from "../support/proxy.ts";
 import { until } from "../support/until.ts";
@@ -38,8 +39,40 @@ async function journaled({ database }: Pick<World, "database">): Promise<string[
   return rows.map(({ id }) => id);
 }
 
+async function storedSoFar({ database }: Pick<World, "database">): Promise<Set<string>> {
+  const { rows } = await database.query<{ id: string }>("select id from journal.webhooks");
+  return new Set(rows.map(({ id }) => id));
+}
+
 const over = (world: World, database: Database = world.database) =>
   openIntake({ database, vault: world.vault, queueMax: 1000, logger });
+
+/** Another transaction that stores the same JWTs, and rolls back in the end. */
+async function holdTokens({ database }: World, webhooks: readonly ArrivedWebhook[]) {
+  let release = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (release = resolve));
+  let ended: Promise<unknown> = Promise.resolve();
+  await new Promise<void>((held) => {
+    ended = database
+      .transaction(async (tx) => {
+        for (const { proof } of webhooks)
+          await tx.query(
+            "insert into journal.accepted_tokens (token_sha256, signed_at, webhook_id) values ($1, $2, gen_random_uuid())",
+            [proof?.tokenSha256, proof?.signedAt],
+          );
+        held();
+        await gate;
+        throw new Error("rolled back");
+      })
+      .catch(() => undefined);
+  });
+  return {
+    end: async () => {
+      release();
+      await ended;
+    },
+  };
+}
 
 async function runChild(
   root: Root,
@@ -90,13 +123,41 @@ describe("the spool over Postgres", () => {
     });
     expect(acknowledged.length).toBeGreaterThanOrEqual(1499);
     await until("all are stored", async () => {
-      const stored = new Set(await journaled(world));
+      const stored = await storedSoFar(world);
       return acknowledged.every((id) => stored.has(id));
     });
     const stored = await journaled(world);
     expect(new Set(stored).size).toBe(stored.length);
     await until("nothing waits", () => [one, other].every(({ spool }) => spool.status().state === "straight"));
     expect(await root.files()).toEqual([]);
+  });
+
+  test("a JWT that another transaction keeps locked holds no other webhook of the spool up, and its own is stored when that ends", async () => {
+    await using world = await worldWithIntegration();
+    await using root = await spoolRoot();
+    const given = Array.from({ length: 700 }, (_, index) => arrived({ itemId: `item-${index % 7}` }));
+    {
+      const away = Object.assign(new MemoryIntake(), { mode: "away" as const });
+      await using opened = await open(root, away);
+      await Promise.all(given.map((each) => opened.spool.accept(each)));
+    }
+    const locked = [given[100], given[101], given[600]].flatMap((each) => each ?? []);
+    const others = given.filter((each) => !locked.includes(each));
+    await using inner = over(world);
+    const lock = await holdTokens(world, locked);
+    await using opened = await open(root, inner);
+    await until("the others are stored", async () => (await storedSoFar(world)).size >= others.length);
+    expect(await journaled(world)).toEqual(others.map(({ id }) => id));
+    // What comes meanwhile is acknowledged, and stored too.
+    const later = arrived();
+    const began = performance.now();
+    await opened.spool.accept(later);
+    expect(performance.now() - began).toBeLessThan(5_000);
+    await until("what came meanwhile is stored", async () => (await storedSoFar(world)).has(later.id));
+    expect(opened.spool.status()).toMatchObject({ state: "draining", waiting: locked.length });
+    await lock.end();
+    await until("it is drained", () => opened.spool.status().state === "straight");
+    expect((await journaled(world)).toSorted()).toEqual([...given, later].map(({ id }) => id).toSorted());
   });
 
   test("a process that is killed while it drains has stored nothing twice, and the next one stores the rest in order", async () => {
