@@ -74,7 +74,7 @@ describe("a file of the spool", () => {
     const { bytes, ids, starts } = await written(root, 3);
     for (let at = starts[2] ?? 0; at < bytes.length; at += 1) {
       const damaged = Buffer.from(bytes);
-      damaged[at] = (damaged[at] ?? 0) ^ (1 << at % 8);
+      damaged[at] = (damaged[at] ?? 0) ^ (1 << (at % 8));
       expect(await readBack(root.path, damaged)).toEqual({
         drained: ids.slice(0, 2),
         found: { torn: 0, damaged: 1 },

@@ -39,7 +39,9 @@ it("`tartan vault rotate` counts the tokens that wait in the spool under the old
   }
   const both = cli.with({ TARTAN_MASTER_KEY: `${NEXT},${world.masterKey}` });
   expect(await both.json("vault rotate")).toMatchObject({ spooled: 1 });
-  expect(await both.text("vault rotate")).toMatch(/1 token in the spool is still sealed under an old key\. Keep that key/);
+  expect(await both.text("vault rotate")).toMatch(
+    /1 token in the spool is still sealed under an old key\. Keep that key/,
+  );
 });
 
 everyVerbIsRun(cli);

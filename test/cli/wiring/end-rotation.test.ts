@@ -23,7 +23,12 @@ const token = "access-sandbox-0001";
 async function spoolItem(): Promise<void> {
   const inner = Object.assign(new MemoryIntake(), { mode: "away" as const });
   await using opened = await open(root(), inner, { vault: await generated() });
-  await opened.spool.accept({ arrival: "linked_item", integrationId: "svi_test", itemId: "item-1", accessToken: token });
+  await opened.spool.accept({
+    arrival: "linked_item",
+    integrationId: "svi_test",
+    itemId: "item-1",
+    accessToken: token,
+  });
 }
 
 describe("the end of a rotation of the generated master key", () => {
