@@ -111,3 +111,14 @@ export function nextFrame(bytes: Buffer, from: number, marker: Buffer): Frame | 
   }
   return null;
 }
+
+/** Every whole record of a segment. */
+export function* framesOf(segment: Buffer): Generator<Frame> {
+  const marker = markerOf(segment)?.marker;
+  if (!marker) return;
+  let frame = nextFrame(segment, HEADER_BYTES, marker);
+  while (frame) {
+    yield frame;
+    frame = nextFrame(segment, frame.end, marker);
+  }
+}

@@ -1,7 +1,7 @@
 /** Looks for the tokens of items that wait in the spools of a data directory, whose processes may be writing meanwhile. */
 import { readFile } from "node:fs/promises";
 import { keptForLater, segmentsOf } from "./folder.ts";
-import { HEADER_BYTES, markerOf, nextFrame } from "./frames.ts";
+import { framesOf } from "./frames.ts";
 import { factsOf, sealedTokenOf } from "./record.ts";
 
 /**
@@ -13,12 +13,9 @@ export async function waitingTokens(root: string): Promise<Buffer[]> {
   // A file moves from later to the folder of a process when that one starts, and what cannot be stored goes the other way.
   for (const list of [keptForLater, segmentsOf, keptForLater]) {
     for (const path of await list(root)) {
-      const bytes = await readFile(path).catch(orGone);
-      const marker = markerOf(bytes)?.marker ?? null;
-      let frame = marker && nextFrame(bytes, HEADER_BYTES, marker);
-      for (; marker && frame; frame = nextFrame(bytes, frame.end, marker)) {
-        const sealed = sealedTokenOf(frame.payload);
-        if (sealed) found.set(factsOf(frame.payload).id, Buffer.from(sealed));
+      for (const { payload } of framesOf(await readFile(path).catch(orGone))) {
+        const sealed = sealedTokenOf(payload);
+        if (sealed) found.set(factsOf(payload).id, Buffer.from(sealed));
       }
     }
   }
