@@ -107,12 +107,16 @@ describe("the directory in Postgres", () => {
     expect((await directory.find(stays))?.webhookSecret).toBe(SECRETS.webhook);
     expect((await directory.find(goes))?.secret).toBe(SECRETS.client);
     await expect(directory.find("svi_neverseen")).rejects.toMatchObject({ code: "database_unavailable" });
+    // A notification would have it looked up again, which removes it too.
+    state.deaf = true;
     await deleteIntegration(database, goes);
     state.away = false;
     await directory.reload();
-    expect(await directory.find(goes)).toBeNull();
     expect(text).toContain(stays);
     expect(text).not.toContain(goes);
+    state.away = true;
+    expect(await directory.find(goes)).toBeNull();
+    expect((await directory.find(stays))?.id).toBe(stays);
   });
 
   test("a directory without anything that was kept does not open while Postgres is away", async () => {
