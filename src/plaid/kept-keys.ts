@@ -1,6 +1,11 @@
 /**
- * The table of verification keys with a copy on disk: the same three statements, which also work while Postgres is away. A key that
- * was fetched meanwhile is stored in the table later, and no answer of Postgres is awaited for longer than the sender can wait.
+ * The table of verification keys with a copy on disk: the same three statements, which also work while Postgres is away. No answer of
+ * Postgres is awaited for longer than the sender can wait. The copy says of each key what the table knows of it:
+ *
+ *   (fetched from Plaid) → fetched → (written to the table) → stored → (Plaid withdrew it) dropped → (deleted from the table) forgotten
+ *
+ * What the table does not know yet is written every ten seconds until it is. It is in the copy meanwhile, so a restart forgets neither a
+ * new key nor that Plaid withdrew one.
  */
 import type { JsonWebKey } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
@@ -14,6 +19,7 @@ import { DROP_KEY, LOAD_KEYS, SAVE_KEY } from "./queries.ts";
 
 /** Plaid waits 10 s for the answer to its webhook, and the key may still have to be fetched from Plaid. */
 const PATIENCE_MS = 1_500;
+const WRITE_AGAIN_MS = 10_000;
 
 const KeptKey = z.object({
   plaid_url: z.string(),
@@ -21,8 +27,8 @@ const KeptKey = z.object({
   jwk: z.record(z.string(), z.unknown()),
   expired_at: z.number().nullable(),
   fetched_at: z.number(),
-  /** whether the table has it */
-  stored: z.boolean(),
+  /** stored: in the table; fetched: not there yet; dropped: Plaid withdrew it, and the table may still have it */
+  state: z.enum(["stored", "fetched", "dropped"]),
 });
 
 export type KeptKey = z.infer<typeof KeptKey>;
@@ -40,13 +46,16 @@ interface KeptKeysOptions {
   database: Queryable;
   kept: Kept<KeptKey[]>;
   logger: Logger;
+  /** the pause until what the table does not know is written again, ms (10,000) */
+  writeAgainMs?: number;
 }
 
-/** Reads the copy, and returns what `openVerificationKeys` takes as its database. */
-export async function openKeptKeys(options: KeptKeysOptions): Promise<Queryable> {
+/** Reads the copy, and returns what `openVerificationKeys` takes as its database. Disposing it stops its writes. */
+export async function openKeptKeys(options: KeptKeysOptions): Promise<Queryable & AsyncDisposable> {
   const table = new KeyTable(options);
   await table.open();
   return {
+    [Symbol.asyncDispose]: async () => table.close(),
     query: async <Row>(statement: string | Statement, values: readonly unknown[] = []) => {
       const rows = await table.run(statement as Statement, values);
       return { rows: rows as Row[], rowCount: rows.length } satisfies Result<Row>;
@@ -60,6 +69,8 @@ class KeyTable {
   readonly #options: KeptKeysOptions;
   readonly #keys = new Map<string, KeptKey>();
   readonly #log: FailureLog;
+  #writing: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(options: KeptKeysOptions) {
     this.#options = options;
@@ -68,12 +79,18 @@ class KeyTable {
 
   async open(): Promise<void> {
     for (const key of (await this.#options.kept.read()) ?? []) this.#keys.set(nameOf(key), key);
+    if ([...this.#keys.values()].some(isUnwritten)) this.#writeLater();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#writing);
   }
 
   async run(statement: Statement, values: readonly unknown[]): Promise<StoredKey[]> {
     if (statement === LOAD_KEYS) return await this.#load(String(values[0]));
     if (statement === SAVE_KEY) await this.#save(values);
-    else if (statement === DROP_KEY) await this.#drop(values);
+    else if (statement === DROP_KEY) await this.#drop(String(values[0]), String(values[1]));
     else throw new TartanError("internal", "only the statements of verification keys are known here");
     return [];
   }
@@ -81,48 +98,76 @@ class KeyTable {
   async #load(plaidUrl: string): Promise<StoredKey[]> {
     const stored = await this.#ask<StoredKey>(LOAD_KEYS, [plaidUrl]);
     if (stored !== null) this.#merge(plaidUrl, stored);
-    return [...this.#keys.values()].filter(({ plaid_url }) => plaid_url === plaidUrl).map(toStored);
+    const usable = [...this.#keys.values()].filter(({ state }) => state !== "dropped");
+    return usable.filter(({ plaid_url }) => plaid_url === plaidUrl).map(toStored);
   }
 
   /** What the table does not have was dropped by another process, unless it never came there. */
   #merge(plaidUrl: string, stored: readonly StoredKey[]): void {
-    for (const [name, key] of this.#keys) if (key.plaid_url === plaidUrl && key.stored) this.#keys.delete(name);
+    for (const [name, key] of this.#keys)
+      if (key.plaid_url === plaidUrl && key.state === "stored") this.#keys.delete(name);
     for (const row of stored) {
       const key = toKept(plaidUrl, row);
-      const newer = this.#keys.get(nameOf(key));
-      if (newer === undefined || newer.fetched_at <= key.fetched_at) this.#keys.set(nameOf(key), key);
+      const here = this.#keys.get(nameOf(key));
+      if (here?.state === "dropped" || (here && here.fetched_at > key.fetched_at)) continue;
+      this.#keys.set(nameOf(key), key);
     }
     this.#remember();
-    for (const key of this.#keys.values()) if (!key.stored) void this.#store(key);
+    void this.#writeAll();
   }
 
   async #save([plaidUrl, kid, jwk, expired, fetched]: readonly unknown[]): Promise<void> {
-    const key: KeptKey = {
+    await this.#keep({
       plaid_url: String(plaidUrl),
       kid: String(kid),
       jwk: JSON.parse(String(jwk)) as Record<string, unknown>,
       expired_at: expired instanceof Date ? expired.getTime() : null,
       fetched_at: (fetched as Date).getTime(),
-      stored: false,
-    };
+      state: "fetched",
+    });
+  }
+
+  async #drop(plaid_url: string, kid: string): Promise<void> {
+    await this.#keep({ plaid_url, kid, jwk: {}, expired_at: null, fetched_at: 0, state: "dropped" });
+  }
+
+  async #keep(key: KeptKey): Promise<void> {
     this.#keys.set(nameOf(key), key);
-    await this.#store(key);
     this.#remember();
+    await this.#write(key);
   }
 
-  async #store(key: KeptKey): Promise<void> {
-    const { plaid_url, kid, jwk, expired_at, fetched_at } = key;
+  /** @returns false where the table did not answer, and is asked again later */
+  async #write(key: KeptKey): Promise<boolean> {
+    const { plaid_url, kid, jwk, expired_at, fetched_at, state } = key;
     const expired = expired_at === null ? null : new Date(expired_at);
-    const values = [plaid_url, kid, JSON.stringify(jwk), expired, new Date(fetched_at)];
-    if ((await this.#ask(SAVE_KEY, values)) === null || this.#keys.get(nameOf(key)) !== key) return;
-    this.#keys.set(nameOf(key), { ...key, stored: true });
+    const answer =
+      state === "dropped"
+        ? await this.#ask(DROP_KEY, [plaid_url, kid])
+        : await this.#ask(SAVE_KEY, [plaid_url, kid, JSON.stringify(jwk), expired, new Date(fetched_at)]);
+    if (answer === null) {
+      this.#writeLater();
+      return false;
+    }
+    // Another value that came meanwhile is written by itself.
+    if (this.#keys.get(nameOf(key)) !== key) return true;
+    if (state === "dropped") this.#keys.delete(nameOf(key));
+    else this.#keys.set(nameOf(key), { ...key, state: "stored" });
     this.#remember();
+    return true;
   }
 
-  async #drop(values: readonly unknown[]): Promise<void> {
-    this.#keys.delete(`${String(values[0])} ${String(values[1])}`);
-    this.#remember();
-    await this.#ask(DROP_KEY, values);
+  #writeLater(): void {
+    if (this.#isClosed) return;
+    const { writeAgainMs = WRITE_AGAIN_MS } = this.#options;
+    this.#writing ??= setTimeout(() => {
+      this.#writing = undefined;
+      void this.#writeAll();
+    }, writeAgainMs).unref();
+  }
+
+  async #writeAll(): Promise<void> {
+    for (const key of [...this.#keys.values()].filter(isUnwritten)) if (!(await this.#write(key))) return;
   }
 
   /** @returns null where Postgres does not answer in time */
@@ -155,6 +200,8 @@ class KeyTable {
   }
 }
 
+const isUnwritten = ({ state }: KeptKey): boolean => state !== "stored";
+
 const toStored = ({ kid, jwk, expired_at, fetched_at }: KeptKey): StoredKey => ({
   kid,
   jwk,
@@ -168,5 +215,5 @@ const toKept = (plaidUrl: string, { kid, jwk, expired_at, fetched_at }: StoredKe
   jwk,
   expired_at: expired_at?.getTime() ?? null,
   fetched_at: fetched_at.getTime(),
-  stored: true,
+  state: "stored",
 });

@@ -1,9 +1,11 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { Queryable } from "../../src/database/types.ts";
 import { TartanError } from "../../src/errors.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import type { Kept } from "../../src/model/kept.ts";
 import { openKeptKeys, type KeptKey } from "../../src/plaid/kept-keys.ts";
+import { DROP_KEY, LOAD_KEYS, SAVE_KEY } from "../../src/plaid/queries.ts";
 import { newSigningKey, startKeyServer, webhookBody, signJwt } from "../support/plaid-signer.ts";
 import { startWorld } from "../support/world/index.ts";
 import { openVerifier } from "./support.ts";
@@ -73,9 +75,96 @@ it("a key that another process dropped is not kept", async () => {
   const body = webhookBody();
   const table = { database: world.database, kept, logger };
   await openVerifier(plaid.url, { database: await openKeptKeys(table) }).verify(signJwt(key, body), body);
-  expect(JSON.parse(kept.text)).toMatchObject([{ kid: key.kid, stored: true }]);
+  expect(JSON.parse(kept.text)).toMatchObject([{ kid: key.kid, state: "stored" }]);
   await world.database.query("delete from tartan.verification_keys");
   plaid.keys.clear();
   await openVerifier(plaid.url, { database: await openKeptKeys(table) }).verify(signJwt(key, body), body);
   expect(JSON.parse(kept.text)).toEqual([]);
+});
+
+/** The table, which can be away. */
+function switchable(database: Queryable): Queryable & { isAway: boolean } {
+  return {
+    isAway: false,
+    async query(statement, values) {
+      return await (this.isAway ? away : database).query(statement, values);
+    },
+  };
+}
+
+const KEY_ROW = ["https://plaid.example", "kid-1", JSON.stringify({ kty: "EC" }), null, new Date(0)] as const;
+const KEY = KEY_ROW.slice(0, 2);
+
+it.each([
+  ["the same process", false],
+  ["the next one", true],
+])(
+  "a key that Plaid withdrew while Postgres was away is not used, and is deleted from the table by %s once Postgres is back",
+  async (_who, restarts) => {
+    await using world = await startWorld();
+    const table = switchable(world.database);
+    const kept = memory();
+    const options = { database: table, kept, logger, writeAgainMs: 50 };
+    const inTable = async () => (await world.database.query("select 1 from tartan.verification_keys")).rowCount;
+    await using first = await openKeptKeys(options);
+    await first.query(SAVE_KEY, KEY_ROW);
+    table.isAway = true;
+    await first.query(DROP_KEY, KEY);
+    expect((await first.query(LOAD_KEYS, KEY.slice(0, 1))).rows).toEqual([]);
+    expect(await inTable()).toBe(1);
+    if (restarts) await first[Symbol.asyncDispose]();
+    await using next = restarts ? await openKeptKeys(options) : first;
+    expect((await next.query(LOAD_KEYS, KEY.slice(0, 1))).rows).toEqual([]);
+    table.isAway = false;
+    await expect.poll(inTable).toBe(0);
+    await expect.poll(() => kept.text).toBe("[]");
+  },
+);
+
+it("a key that Plaid withdrew is not read from a table that still has it", async () => {
+  await using world = await startWorld();
+  const table = switchable(world.database);
+  await using keys = await openKeptKeys({ database: table, kept: memory(), logger });
+  await keys.query(SAVE_KEY, KEY_ROW);
+  table.isAway = true;
+  await keys.query(DROP_KEY, KEY);
+  table.isAway = false;
+  expect((await keys.query(LOAD_KEYS, KEY.slice(0, 1))).rows).toEqual([]);
+});
+
+it("a key that was fetched while Postgres was away is in the table soon after its return, although no webhook comes", async () => {
+  await using world = await startWorld();
+  const table = switchable(world.database);
+  const kept = memory();
+  await using keys = await openKeptKeys({ database: table, kept, logger, writeAgainMs: 50 });
+  table.isAway = true;
+  await keys.query(SAVE_KEY, KEY_ROW);
+  table.isAway = false;
+  const inTable = async () => (await world.database.query("select 1 from tartan.verification_keys")).rowCount;
+  await expect.poll(inTable).toBe(1);
+  await expect.poll(() => kept.text).toContain('"state":"stored"');
+});
+
+it("while Postgres is away, what it must be told is written again by one timer, which ends when it is disposed", async () => {
+  await using world = await startWorld();
+  const table = switchable(world.database);
+  let asked = 0;
+  const counting: Queryable = {
+    query: async (statement, values) => {
+      asked += 1;
+      return await table.query(statement, values);
+    },
+  };
+  const keys = await openKeptKeys({ database: counting, kept: memory(), logger, writeAgainMs: 20 });
+  table.isAway = true;
+  for (let kid = 0; kid < 20; kid += 1) await keys.query(SAVE_KEY, KEY_ROW.with(1, `kid-${kid}`));
+  asked = 0;
+  await delay(210);
+  expect(asked).toBeGreaterThan(0);
+  expect(asked).toBeLessThanOrEqual(11);
+  await keys[Symbol.asyncDispose]();
+  await delay(50);
+  asked = 0;
+  await delay(100);
+  expect(asked).toBe(0);
 });
