@@ -56,11 +56,16 @@ const STATUS = {
 
 export type ErrorCode = keyof typeof STATUS;
 
+/** The codes of what is usually over a moment later. */
+const PASSING: ReadonlySet<ErrorCode> = new Set(["database_unavailable", "overloaded"]);
+
 export interface ErrorDetails {
   /** input field → what is wrong with it and how to fix it */
   fields?: Record<string, string>;
   /** seconds after which a repeat may succeed; sent as Retry-After */
   retryAfterSeconds?: number;
+  /** true where somebody can mend it while the process waits, such as a full disk; false where it takes another process or another version */
+  mayPass?: boolean;
   cause?: unknown;
 }
 
@@ -70,6 +75,7 @@ export class TartanError extends Error {
   readonly status: number;
   readonly fields: Record<string, string> | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly mayPass: boolean;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -77,6 +83,7 @@ export class TartanError extends Error {
     this.status = STATUS[code];
     this.fields = details.fields;
     this.retryAfterSeconds = details.retryAfterSeconds;
+    this.mayPass = details.mayPass ?? PASSING.has(code);
   }
 }
 

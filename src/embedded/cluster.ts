@@ -70,6 +70,7 @@ function unreadable(home: string, cause: unknown): TartanError {
   const message = `The embedded database in ${home} cannot be read; run Tartan as the user that made it, or set TARTAN_DATA_DIR to another folder.`;
   return new TartanError("config_invalid", message, {
     cause,
+    mayPass: true,
     fields: { TARTAN_DATA_DIR: "not readable by this user" },
   });
 }
@@ -77,8 +78,10 @@ function unreadable(home: string, cause: unknown): TartanError {
 const REMEDY =
   "Put the whole folder back from a backup, move it away to begin with an empty database, or set TARTAN_DATA_DIR to another folder";
 
-function broken(fault: string, home: string, remedy = REMEDY): TartanError {
+/** @param mayPass false where only another version of Tartan can use it */
+function broken(fault: string, home: string, { remedy = REMEDY, mayPass = true } = {}): TartanError {
   return new TartanError("config_invalid", `${fault}. ${remedy}.`, {
+    mayPass,
     fields: { TARTAN_DATA_DIR: `holds no usable database: see ${home}` },
   });
 }
@@ -101,14 +104,16 @@ export async function checkCluster(
     throw broken(
       `The database in ${data} is of Postgres ${version.trim()}, and this Tartan brings Postgres ${major}`,
       home,
-      remedy,
+      { remedy, mayPass: false },
     );
   }
   const uid = account?.uid ?? process.getuid?.();
   const { uid: owner, mode } = await stat(data);
   if (uid !== undefined && owner !== uid) {
     const remedy = `Run Tartan as that user, or give the folder to the other (chown -R ${uid} '${home}')`;
-    throw broken(`The database in ${data} belongs to user id ${owner}, and Postgres would run as ${uid}`, home, remedy);
+    throw broken(`The database in ${data} belongs to user id ${owner}, and Postgres would run as ${uid}`, home, {
+      remedy,
+    });
   }
   await narrow(data, mode, logger);
 }

@@ -11,7 +11,7 @@ import { canEnter, type SystemAccount } from "./account.ts";
 const PATH_MAX_BYTES = 900;
 
 const unusable = (message: string, fault: string, cause?: unknown): TartanError =>
-  new TartanError("config_invalid", message, { cause, fields: { TARTAN_DATA_DIR: fault } });
+  new TartanError("config_invalid", message, { cause, mayPass: true, fields: { TARTAN_DATA_DIR: fault } });
 
 /** @throws TartanError `config_invalid` for a path that Postgres cannot work with */
 export function checkPath(dataDir: string): void {

@@ -16,7 +16,7 @@ import { clientConfig } from "../database/connection/client-config.ts";
 import { ownerLock, postgresLock, takeCluster, takeOwnership, type Patience } from "./data-dir-locks.ts";
 import { checkPath, checkReachable, explainFileError, prepareDataDir } from "./data-dir.ts";
 import { endClient } from "../database/connection/exchange.ts";
-import { codeOf } from "../database/failures.ts";
+import { codeOf, translateFailure } from "../database/failures.ts";
 import type { FileLock } from "./file-lock.ts";
 import { ServerKeeper } from "./server-keeper.ts";
 import { findPostmaster } from "./postmaster.ts";
@@ -202,11 +202,12 @@ function refuseWindows(): void {
  */
 const BEING_MADE = new Set(["42P04", "23505", "55006"]);
 
+/** @throws TartanError `database_unavailable` when the server was killed since it was ready */
 async function ensureDatabase(url: string): Promise<void> {
   const client = new Client(clientConfig({ url, applicationName: "tartan" }));
   client.on("error", () => undefined);
-  await client.connect();
   try {
+    await client.connect();
     for (;;) {
       const { rows } = await client.query<{ present: boolean }>(HAS_DATABASE, [OWNER]);
       if (rows[0]?.present) return;
@@ -217,6 +218,8 @@ async function ensureDatabase(url: string): Promise<void> {
         await delay(50);
       }
     }
+  } catch (error) {
+    throw translateFailure(error);
   } finally {
     await endClient(client);
   }

@@ -89,7 +89,8 @@ export class ServerKeeper implements AsyncDisposable {
     this.#client = undefined;
     if (this.#released.signal.aborted) return;
     this.#options.logger.warn("the embedded Postgres ended the owner's session; starting it again");
-    this.#restarting = this.#restart();
+    // A session that is lost while the loop ends must not begin a second one: two would start a server each.
+    this.#restarting = (this.#restarting ?? Promise.resolve()).then(() => this.#restart());
   }
 
   async #restart(): Promise<void> {

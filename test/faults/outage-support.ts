@@ -1,5 +1,6 @@
 /** A Postgres of its own that can be stopped and frozen, real Tartan processes on it, and senders of webhooks that nobody may lose. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,11 +9,13 @@ import { openDatabase } from "../../src/database/pool.ts";
 import { migrate } from "../../src/database/migrate.ts";
 import type { Database } from "../../src/database/types.ts";
 import { startEmbedded, type Embedded } from "../../src/embedded/embedded.ts";
+import { findPostmaster, stopPostmaster } from "../../src/embedded/postmaster.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { newSigningKey, signJwt, startKeyServer, webhookBody } from "../support/plaid-signer.ts";
 import { freePort } from "../support/ports.ts";
 import type { TartanProcess } from "../support/process.ts";
+import { until } from "../support/until.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 
 /** The line with which a receiver says that its door is open. */
@@ -24,6 +27,9 @@ export function openLine(line: string): string | null {
 
 export interface Stoppable {
   url: string;
+  dataDir: string;
+  /** the process id of the server that is ready; null while none is */
+  postmaster(): Promise<number | null>;
   /** stops it in order; connections are ended, and new ones refused */
   stop(): Promise<void>;
   start(): Promise<void>;
@@ -42,12 +48,20 @@ export async function startStoppable(closer: Closer): Promise<Stoppable> {
   const thaw = (): void => {
     for (const pid of frozen.splice(0).toReversed()) process.kill(pid, "SIGCONT");
   };
+  const cluster = join(dataDir, "postgres/data");
   closer.defer(async () => {
     thaw();
     await running?.[Symbol.asyncDispose]();
+    // That of a Tartan that was killed.
+    await stopPostmaster(cluster);
   });
   return {
     url,
+    dataDir,
+    postmaster: async () => {
+      const found = await findPostmaster(cluster);
+      return found?.status === "ready" ? found.pid : null;
+    },
     stop: async () => {
       await running?.[Symbol.asyncDispose]();
       running = null;
@@ -83,22 +97,25 @@ export interface OutageWorld {
   postgres: Stoppable;
   database: Database;
   /** a process with every role, always on the same port and data directory; resolves when its door is open */
-  start(): Promise<TartanProcess>;
+  start(env?: Record<string, string>): Promise<TartanProcess>;
   url: string;
   senders: Senders;
 }
 
-export async function openOutage(closer: Closer): Promise<OutageWorld> {
+/** @param embedded each process runs the Postgres itself, as its embedded one */
+export async function openOutage(closer: Closer, { embedded = false } = {}): Promise<OutageWorld> {
   const postgres = await startStoppable(closer);
   const { url } = postgres;
   const database = closer.use(await openDatabase({ url, poolSize: 2, applicationName: "test", logger: silentLogger }));
   await migrate(database, { logger: silentLogger });
+  const env: Record<string, string> = embedded ? { TARTAN_DATABASE_URL: "", TARTAN_DATA_DIR: postgres.dataDir } : {};
   const given = { database: { given: { database, url } }, simulator: { seed: "outage" } };
-  const world = closer.use(await startWorld({ ...given, integration: {}, processes: {} }));
+  const world = closer.use(await startWorld({ ...given, integration: {}, processes: { env } }));
   const port = String(await freePort());
-  const start = () => world.processes.start(["up"], { TARTAN_PORT: port }, openLine);
+  const start = (more = {}) => world.processes.start(["up"], { TARTAN_PORT: port, ...more }, openLine);
   const receiver = `http://127.0.0.1:${port}`;
   const senders = closer.use(await openSenders(world, receiver));
+  if (embedded) await postgres.stop();
   return { world, postgres, database, start, url: receiver, senders };
 }
 
@@ -200,3 +217,22 @@ export async function faultsOfJournal(database: Database, { acknowledged }: Send
   for (const [jwt, count] of times) if (count !== 1) faults.push(`a JWT is there ${count} times: ${jwt.slice(-8)}`);
   return faults;
 }
+
+/** What /readyz answers; 0 where nothing listens. */
+export const readyz = async ({ url }: OutageWorld) => {
+  const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) }).catch(() => null);
+  const body =
+    answer === null
+      ? null
+      : ((await answer.json()) as { degraded: string[]; spool: { waiting: number; state: string } });
+  return { status: answer?.status ?? 0, body };
+};
+
+export const isKept = (outage: OutageWorld) =>
+  until("the caches on disk", async () => {
+    const files = await readdir(`${outage.world.processes.env["TARTAN_DATA_DIR"]}/cache`).catch(() => [] as string[]);
+    return files.includes("integrations.sealed") && files.includes("verification-keys.sealed");
+  });
+
+export const isDrained = (outage: OutageWorld) =>
+  until("the spool empty", async () => (await readyz(outage)).body?.spool.state === "straight", 90);

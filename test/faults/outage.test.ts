@@ -2,32 +2,14 @@
  * Postgres is really stopped, and really frozen, under a load of webhooks, and the receiver is killed meanwhile: every answer is 200 or an
  * honest 503, and what was acknowledged is in the journal once and in order.
  */
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { expect, it } from "vitest";
 import { Closer } from "../../src/cli/wiring/closer.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import type { TartanProcess } from "../support/process.ts";
 import { until } from "../support/until.ts";
 import { ADMIN_KEY } from "../support/world/processes.ts";
-import { faultsOfJournal, openOutage, type OutageWorld } from "./outage-support.ts";
-
-const readyz = async ({ url }: OutageWorld) => {
-  const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) }).catch(() => null);
-  const body =
-    answer === null
-      ? null
-      : ((await answer.json()) as { degraded: string[]; spool: { waiting: number; state: string } });
-  return { status: answer?.status ?? 0, body };
-};
-
-const isKept = (outage: OutageWorld) =>
-  until("the caches on disk", async () => {
-    const files = await readdir(`${outage.world.processes.env["TARTAN_DATA_DIR"]}/cache`).catch(() => [] as string[]);
-    return files.includes("integrations.sealed") && files.includes("verification-keys.sealed");
-  });
-
-const isDrained = (outage: OutageWorld) =>
-  until("the spool empty", async () => (await readyz(outage)).body?.spool.state === "straight", 90);
+import { faultsOfJournal, isDrained, isKept, openOutage, readyz, type OutageWorld } from "./outage-support.ts";
 
 it("what was acknowledged while Postgres was stopped and the receiver was killed is in the journal once and in order, and the mirror equals Plaid", async () => {
   await using closer = new Closer();

@@ -1,4 +1,11 @@
-/** Waits for a Postgres that is starting, recovering or away. */
+/**
+ * Repeats a step of a server's start that needs Postgres, until it succeeds. It runs between the opening of the base and the start of the
+ * last role, and never after that: what runs then waits for Postgres by itself.
+ *
+ * A server whose door is closed gives up after a minute, so that its supervisor sees it. One whose door is open accepts webhooks, and ending
+ * would refuse them: it waits for ever, for what an operator must mend too. It ends only where no waiting helps: the data directory is
+ * another process's, or the database is of another version or under another master key.
+ */
 import { systemClock } from "../../clock.ts";
 import { sqlStateOf } from "../../database/failures.ts";
 import { describeError, TartanError } from "../../errors.ts";
@@ -6,7 +13,9 @@ import type { Logger } from "../../logger.ts";
 
 /** How long a server without a cache waits at its start for a Postgres that is starting too, or is just recovering. */
 const PATIENCE_MS = 60_000;
-const TRY_EVERY_MS = 500;
+/** Each try on an embedded Postgres starts its programs, so the pause grows. */
+const FIRST_PAUSE_MS = 500;
+const PAUSE_MAX_MS = 5_000;
 /** An outage may last for hours; nobody reads more lines than this. */
 const SAY_EVERY_MS = 60_000;
 
@@ -14,42 +23,47 @@ interface Waiting {
   logger: Logger;
   /** aborts the wait */
   signal: AbortSignal;
-  /** webhooks are accepted meanwhile: it waits until Postgres is back, and for what an operator must fix too */
+  /** the door is open: webhooks are accepted meanwhile */
   open: boolean;
 }
 
 /**
  * Repeats `work` until it succeeds.
- * @throws what `work` throws, when waiting cannot fix it or has lasted a minute; with `open` only what is no outage
+ * @throws what `work` throws, when waiting cannot fix it; behind a closed door also when it has lasted a minute
  */
 export async function patiently<T>(work: () => Promise<T>, { logger, signal, open }: Waiting): Promise<T> {
   const start = Date.now();
-  for (let said = Number.NEGATIVE_INFINITY; ;) {
+  let said = Number.NEGATIVE_INFINITY;
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, open ? PAUSE_MAX_MS : FIRST_PAUSE_MS)) {
     signal.throwIfAborted();
     try {
       return await work();
     } catch (error) {
       signal.throwIfAborted();
-      if (open ? !isOutage(error) : !mayCome(error) || Date.now() > start + PATIENCE_MS) throw error;
+      if (open ? isHopeless(error) : !mayCome(error) || Date.now() > start + PATIENCE_MS) throw error;
       if (Date.now() - said >= SAY_EVERY_MS) {
         said = Date.now();
         say(logger, error, open ? Math.round((said - start) / 1000) : null);
       }
-      await systemClock.sleep(TRY_EVERY_MS, signal);
+      await systemClock.sleep(pause, signal);
     }
   }
 }
 
 function say(logger: Logger, error: unknown, seconds: number | null): void {
   if (seconds === null) return logger.warn({ error }, "waiting for Postgres");
-  const sentence = "Postgres cannot be reached; webhooks are accepted meanwhile, everything else waits for it";
+  const sentence = "Postgres cannot be used; webhooks are accepted meanwhile, everything else waits for it";
   const fields = { waited_s: seconds, reason: describeError(error).message };
-  // Nothing but an operator ends a refused login or makes a database.
   if (mayCome(error)) logger.warn(fields, sentence);
-  else logger.error(fields, `${sentence}: fix its login, password or database`);
+  else logger.error(fields, `${sentence}: somebody must fix what the reason says`);
 }
 
-const isOutage = (error: unknown): boolean => error instanceof TartanError && error.code === "database_unavailable";
+/** An unexpected error is waited out too: it costs a line a minute, and an end would cost webhooks. */
+const isHopeless = (error: unknown): boolean =>
+  error instanceof TartanError && error.code !== "internal" && !error.mayPass;
 
-/** Waiting does not fix a refused login or a missing database: SQLSTATE 28… and 3D000. */
-const mayCome = (error: unknown): boolean => isOutage(error) && !/^(28...|3D000)$/.test(sqlStateOf(error) ?? "");
+/** Postgres may come back without an operator. A refused login and a missing database do not: SQLSTATE 28… and 3D000. */
+const mayCome = (error: unknown): boolean =>
+  error instanceof TartanError &&
+  error.code === "database_unavailable" &&
+  !/^(28...|3D000)$/.test(sqlStateOf(error) ?? "");

@@ -2,6 +2,7 @@
  * One Tartan process with its roles, started in the order of their dependencies and closed in the opposite
  * order: the process accepts nothing new, finishes or gives back its work, and then closes the database.
  */
+import type { FastifyInstance } from "fastify";
 import { trimAudit } from "../../audit/audit.ts";
 import { createServer } from "../../api/server.ts";
 import { VERSION } from "../../version.ts";
@@ -77,8 +78,7 @@ export async function serve(core: Core, roles: readonly Role[], opened?: Receivi
 
   if (roles.includes("sync")) await startSyncing(core, receiving);
   if (roles.includes("relay")) closer.use(await startRelay(relayOptions(core)));
-  const url = await listen(core, roles, receiving);
-  await register(core, factsOf(core, roles, url));
+  const url = await answer(core, roles, receiving);
   return { url, newAdminKey: generated ? (key ?? null) : null };
 }
 
@@ -211,13 +211,36 @@ export function janitorOptions({
   return { database, logger, clock: systemClock, ...ages, neededBy, always, more };
 }
 
-async function listen(core: Core, roles: readonly Role[], receiving: Receiving): Promise<string> {
+/** Puts the whole server behind the door, and this process into the list of processes. */
+async function answer(core: Core, roles: readonly Role[], receiving: Receiving): Promise<string> {
+  const { closer, config, logger } = core;
+  const { door } = receiving;
+  const server = await compose(core, roles, receiving);
+  const before = door.url;
+  // What may fail comes before the exchange: a start that is repeated must find the handler of the outage in its place.
+  if (before !== null) {
+    await register(core, factsOf(core, roles, before)).catch(async (error: unknown) => {
+      await server.close();
+      throw error;
+    });
+  }
+  // A handler before it finishes its answers meanwhile.
+  const replaced = door.serve(server);
+  replaced.catch((error: unknown) => logger.error({ error }, "the handler of an outage could not be closed"));
+  const url = before ?? (await door.listen(config));
+  if (before === null) await register(core, factsOf(core, roles, url));
+  // It accepts nothing new before the roles stop, however early it was opened.
+  closer.defer(() => door.close());
+  return url;
+}
+
+async function compose(core: Core, roles: readonly Role[], receiving: Receiving): Promise<FastifyInstance> {
   const { closer, database, vault, config, logger } = core;
-  const { door, directory, keys } = receiving;
+  const { directory, keys } = receiving;
   if (roles.includes("receiver"))
     closer.use(await startProver({ database, directory, keys, clock: systemClock, logger }));
   const guard = createGuard({ allow: config.relayAllowedAddresses });
-  const server = await createServer({
+  return await createServer({
     ...receiving,
     config,
     roles: rolesOf(roles),
@@ -232,12 +255,6 @@ async function listen(core: Core, roles: readonly Role[], receiving: Receiving):
     clock: systemClock,
     logger,
   });
-  // It accepts nothing new before the roles stop, however early it was opened.
-  closer.defer(() => door.close());
-  // A handler before it finishes its answers meanwhile.
-  const replaced = door.serve(server);
-  replaced.catch((error: unknown) => logger.error({ error }, "the handler of an outage could not be closed"));
-  return door.url ?? (await door.listen(config));
 }
 
 /** The roles as the server composes its routes by them. */

@@ -11,10 +11,13 @@ import { createOutageServer } from "../../api/server.ts";
 import { systemClock } from "../../clock.ts";
 import { openBase, type Base } from "./base.ts";
 import { openCaches } from "./caches.ts";
+import { Closer } from "./closer.ts";
 import { connect, type Core } from "./core.ts";
+import { patiently } from "./patience.ts";
 import { openReceiving, type Receiving } from "./receiving.ts";
 import { announce } from "./running.ts";
 import { rolesOf, serve, type Role, type RunningProcess } from "./serve.ts";
+import { stopSignal } from "./signals.ts";
 
 export interface Started extends AsyncDisposable {
   core: Core;
@@ -32,13 +35,37 @@ export async function start(given: NodeJS.ProcessEnv, roles: readonly Role[]): P
     const core = await connect(base, { open: receiving !== undefined });
     // What was deleted while Postgres was away is not found any more; lookups and the next reload do the same later.
     await receiving?.directory.reload().catch(() => undefined);
-    const running = await serve(core, roles, receiving);
+    const running =
+      receiving === undefined ? await serve(core, roles) : await serveBehind(receiving, { core, roles });
     if (receiving === undefined) await announce(base, { url: running.url, roles });
     return { core, running, [Symbol.asyncDispose]: () => base[Symbol.asyncDispose]() };
   } catch (error) {
     await base[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/**
+ * Starts the roles behind an open door. Postgres may go away again meanwhile: what had started is closed then, webhooks are accepted
+ * as before, and it is tried again.
+ */
+async function serveBehind(
+  receiving: Receiving,
+  { core, roles }: { core: Core; roles: readonly Role[] },
+): Promise<RunningProcess> {
+  const { logger, closer } = core;
+  const attempt = async (): Promise<RunningProcess> => {
+    const own = new Closer();
+    try {
+      const running = await serve({ ...core, closer: own }, roles, receiving);
+      closer.use(own);
+      return running;
+    } catch (error) {
+      await own[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+  return await patiently(attempt, { logger, signal: stopSignal(), open: true });
 }
 
 /** Opens the door before Postgres is reached; undefined where nothing was kept that webhooks could be proven with. */
