@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { janitorOptions } from "../../src/cli/wiring/serve.ts";
+import { janitorOptions } from "../../src/cli/wiring/upkeep.ts";
 import { systemClock } from "../../src/clock.ts";
 import { loadConfig } from "../../src/config.ts";
 import type { Database } from "../../src/database/types.ts";

@@ -16,7 +16,7 @@ import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../re
 import { silenceState, type SentListCounts, type StoppedIntegration } from "../../silence/stopped.ts";
 import { queueDepth } from "../../sync/queries.ts";
 import { withCore, type Core } from "../wiring/core.ts";
-import { askRunning, type RunningServer } from "../wiring/running.ts";
+import { askRunning, type RunningServer } from "../wiring/server-addresses.ts";
 import { stateOf } from "../output/describe.ts";
 import {
   ago,

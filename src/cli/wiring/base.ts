@@ -1,6 +1,8 @@
 /**
  * What a server has before it reaches Postgres, and keeps while Postgres is away: its options, its log, the vault, its data
- * directory, and a database whose connection comes later (core.ts makes it). Opening it needs no database.
+ * directory, and a database whose connection comes later (core.ts makes it).
+ *
+ * A server opens it first of all, once. Opening it needs no database; closing it closes everything that was built on it.
  */
 import { loadConfig, readTartanEnvironment, type Config } from "../../config.ts";
 import { deferDatabase, type DeferredDatabase } from "../../database/pool.ts";

@@ -1,6 +1,8 @@
 /**
  * The caches on disk of a process that receives webhooks: its integrations and Plaid's verification keys, in the folder `cache` of the
  * data directory. With them a receiver starts while Postgres is away.
+ *
+ * A receiver opens them once, before it reaches Postgres. They are read then, and written whenever what they hold changes.
  */
 import { join } from "node:path";
 import { KeptIntegrations, type KeptIntegration } from "../../integrations/kept-integrations.ts";

@@ -1,4 +1,8 @@
-/** Chooses the engines of the ports Intake and Records: another engine is wired here, and nowhere else. */
+/**
+ * Chooses the engines of the ports Intake and Records: another engine is wired here, and nowhere else.
+ *
+ * A receiver opens its intake before it reaches Postgres, over the database that comes later; a command over the one that it has.
+ */
 import { join } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { openIntake } from "../../journal/intake.ts";

@@ -1,4 +1,4 @@
-/** Plaid clients, for servers and for commands that call Plaid themselves. */
+/** Plaid clients, for servers and for commands that call Plaid themselves. Made with what uses them; they need no database to work. */
 import { systemClock } from "../../clock.ts";
 import { openDirectory } from "../../integrations/directory.ts";
 import { openCallCounts } from "../../plaid/calls.ts";

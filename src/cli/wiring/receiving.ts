@@ -1,6 +1,8 @@
 /**
- * What accepting webhooks needs. It can be opened before Postgres is reached: over the late database of a base, whose calls
- * fail until it is attached.
+ * What accepting webhooks needs.
+ *
+ * A receiver with caches opens it before it reaches Postgres, over the late database of its base, whose calls fail until that is
+ * attached; any other server when it serves. It is opened once, and stays when roles are started again.
  */
 import { openDoor, type Door } from "../../api/http/door.ts";
 import { systemClock } from "../../clock.ts";

@@ -1,50 +1,40 @@
 /**
  * One Tartan process with its roles, started in the order of their dependencies and closed in the opposite
  * order: the process accepts nothing new, finishes or gives back its work, and then closes the database.
+ *
+ * It runs when Postgres is reached, and again when Postgres goes away in the middle of it (start.ts).
  */
 import type { FastifyInstance } from "fastify";
-import { trimAudit } from "../../audit/audit.ts";
 import { createServer } from "../../api/server.ts";
 import { VERSION } from "../../version.ts";
 import { systemClock } from "../../clock.ts";
 import { registerProcess, type ProcessFacts } from "../../database/processes.ts";
-import { cancellable } from "../../database/cancellable.ts";
 import { givingWay } from "../../database/giving-way.ts";
 import { ensureAdminKey } from "../../integrations/api-keys.ts";
-import { allIntegrations } from "../../integrations/unfinished.ts";
 import { startErasing } from "../../lifecycle/revocations.ts";
 import { startReveals } from "../../lifecycle/reveals.ts";
-import { finishIntegrations } from "../../lifecycle/unfinished.ts";
-import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
+import { startJanitor } from "../../journal/janitor.ts";
 import { startLinking } from "../../linking/adopt.ts";
 import { takeInExchanges } from "../../linking/rescued-exchanges.ts";
 import { noteArrivals } from "../../linking/sessions.ts";
-import { pruneLinks } from "../../linking/forget.ts";
 import { startTakingIn } from "../../integrations/rescue-files.ts";
 import { takeInTokens } from "../../integrations/rescued-tokens.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
-import { pruneFleet } from "../../fleet/retention.ts";
 import { startFleet, type FleetOptions } from "../../fleet/runner.ts";
 import type { Directory, KnownIntegration } from "../../model/integration.ts";
-import { pruneCalls } from "../../plaid/calls.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
-import { expireUnproven } from "../../quarantine/expire.ts";
 import { startProver } from "../../quarantine/prover.ts";
 import { createGuard } from "../../relay/senders/http/guard.ts";
 import { startRelay, type RelayOptions } from "../../relay/relay.ts";
 import { openTransforms } from "../../relay/content/transform.ts";
 import { startReconciliation } from "../../sync/reconcile.ts";
-import { relayNeeds } from "../../relay/needs.ts";
-import { forget } from "../../relay/retention.ts";
-import { pruneRemoved } from "../../mirror/prune.ts";
-import { pruneRuns, pruneSubjects } from "../../sync/prune.ts";
-import { pruneSent } from "../../silence/forget.ts";
 import { startSilence, type SilenceOptions } from "../../silence/silence.ts";
 import { startSync } from "../../sync/sync.ts";
 import { openCaches } from "./caches.ts";
 import type { Core } from "./core.ts";
 import { recordsOf } from "./engines.ts";
 import { openReceiving, type Receiving } from "./receiving.ts";
+import { janitorOptions } from "./upkeep.ts";
 
 export const ROLES = ["receiver", "sync", "relay", "api"] as const;
 export type Role = (typeof ROLES)[number];
@@ -171,45 +161,6 @@ const factsOf = ({ config, vault }: Core, roles: readonly Role[], url: string): 
   },
   master_key_ids: vault.reloads ? null : vault.keyIds,
 });
-
-const UNPROVEN_DAYS = 3;
-
-/** Everything that is deleted because of its age, in rounds that compare the clocks first. */
-export function janitorOptions({
-  database,
-  logger,
-  config,
-}: Pick<Core, "database" | "logger" | "config">): JanitorOptions {
-  const { removedRowsRetentionDays: days, eventRetentionDays: retentionDays, auditRetentionDays: auditDays } = config;
-  const more: JanitorOptions["more"] = {
-    "delete old events and finished deliveries": (signal) => forget({ database, retentionDays }, signal),
-    ...(auditDays > 0 && {
-      "delete old rows of the audit log": (signal?: AbortSignal) =>
-        trimAudit(cancellable(database, signal), auditDays, signal),
-    }),
-    "delete old counts of requests to Plaid": async (signal) =>
-      await pruneCalls(cancellable(database, signal), await allIntegrations(database), signal),
-    "delete old jobs about items": (signal) => pruneFleet(cancellable(database, signal), signal),
-    "delete what Plaid sent long ago": (signal) => pruneSent(cancellable(database, signal), signal),
-    // Also what waits from before the quarantine was switched off.
-    "expire unproven webhooks": (signal) =>
-      expireUnproven({ database, logger, days: config.quarantineDays || UNPROVEN_DAYS }, signal),
-    "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
-    "delete old Link tokens and public tokens": (signal) => pruneLinks(cancellable(database, signal), signal),
-    "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
-    ...(days > 0 && {
-      "delete rows that Plaid removed": (signal?: AbortSignal) =>
-        pruneRemoved(cancellable(database, signal), days, signal),
-    }),
-  };
-  const always = {
-    "finish changes of integrations": (signal?: AbortSignal) => finishIntegrations(database, signal),
-  };
-  const { journalRetentionDays, journalBodyRetentionDays: bodyRetentionDays } = config;
-  const neededBy = [relayNeeds];
-  const ages = { retentionDays: journalRetentionDays, bodyRetentionDays };
-  return { database, logger, clock: systemClock, ...ages, neededBy, always, more };
-}
 
 /** Puts the whole server behind the door, and this process into the list of processes. */
 async function answer(core: Core, roles: readonly Role[], receiving: Receiving): Promise<string> {

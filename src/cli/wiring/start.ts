@@ -5,7 +5,8 @@
  *        ─▶ Postgres is reached (tried for ever behind an open door, for a minute without), migrated
  *        ─▶ all roles start ─▶ the handler behind the door is exchanged for that of the whole server
  *
- * A first start has no caches, so it waits and fails as any other program does.
+ * A first start has no caches, so it waits and fails as any other program does. `tartan up` runs it, once; `demo` and benches
+ * open a core and serve on it, without a door that opens early.
  */
 import { createOutageServer } from "../../api/server.ts";
 import { systemClock } from "../../clock.ts";
@@ -15,7 +16,7 @@ import { Closer } from "./closer.ts";
 import { connect, type Core } from "./core.ts";
 import { patiently } from "./patience.ts";
 import { openReceiving, type Receiving } from "./receiving.ts";
-import { announce } from "./running.ts";
+import { announce } from "./server-addresses.ts";
 import { rolesOf, serve, type Role, type RunningProcess } from "./serve.ts";
 import { stopSignal } from "./signals.ts";
 

@@ -1,6 +1,8 @@
 /**
  * Where the servers of a data directory listen: each writes a small file there, so that a command finds them while Postgres, which
  * has the list of processes, is away. The file names no secret.
+ *
+ * A server writes its file when its door opens, and `tartan status` reads them.
  */
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
