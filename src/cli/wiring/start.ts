@@ -5,8 +5,8 @@
  *        ─▶ Postgres is reached (tried for ever behind an open door, for a minute without), migrated
  *        ─▶ all roles start ─▶ the handler behind the door is exchanged for that of the whole server
  *
- * A first start has no caches, so it waits and fails as any other program does. `tartan up` runs it, once; `demo` and benches
- * open a core and serve on it, without a door that opens early.
+ * A first start has no caches, so it waits and fails as any other program does. `tartan up` runs it, once. `tartan demo`
+ * opens a core and serves on it, without a door that opens early.
  */
 import { createOutageServer } from "../../api/server.ts";
 import { systemClock } from "../../clock.ts";
