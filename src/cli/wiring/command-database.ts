@@ -16,7 +16,11 @@ import type { Closer } from "./closer.ts";
  * Takes options from the running server where this command's environment does not set them. So a command prints the
  * server's intake URLs and accepts a destination that the server can send to.
  */
-export async function withServerSettings(config: Config, env: EnvironmentVariables, database: Database): Promise<Config> {
+export async function withServerSettings(
+  config: Config,
+  env: EnvironmentVariables,
+  database: Database,
+): Promise<Config> {
   const processes = await listProcesses(database);
   const [receiver, relay] = ["receiver", "relay"].map((role) => processes.find(({ roles }) => roles.includes(role)));
   const isSet = (name: string): boolean => Boolean(env[name]);

@@ -47,8 +47,7 @@ export async function openReceiving(core: IntakeParts, caches: Caches | null): P
   const refusals = closer.use(openRefusals({ database, logger, clock }));
   const intake = await openSpoolOf(core, refusals);
   const { keyFetchesPerMinute: fetchesPerMinute } = config;
-  const table =
-    caches === null ? database : closer.use(await openKeptKeys({ database, kept: caches.keys, logger }));
+  const table = caches === null ? database : closer.use(await openKeptKeys({ database, kept: caches.keys, logger }));
   const keys = closer.use(openVerificationKeys({ database: table, clientFor, clock, logger, fetchesPerMinute }));
   const door = closer.use(openDoor());
   return { door, directory, clientFor, intake, keys, refusals, logins: openLogins({ database, intake }) };

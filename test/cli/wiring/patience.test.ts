@@ -6,19 +6,22 @@ import { TartanError, type ErrorCode } from "../../../src/errors.ts";
 const sqlState = (code: string): TartanError =>
   new TartanError("database_unavailable", "away", { cause: Object.assign(new Error("refused"), { code }) });
 
-/** How a step ended that failed once with `error`, and what was logged: `waited` is one more try. */
-async function outcomeOf(error: unknown, { open }: { open: boolean }): Promise<[string, number[]]> {
+/** How a step ended that failed once with `failure`, and what was logged: `waited` is one more try. */
+async function outcomeOf(failure: unknown, { open }: { open: boolean }): Promise<[string, number[]]> {
   const levels: number[] = [];
   const write = (line: string) => void levels.push((JSON.parse(line) as { level: number }).level);
   const { signal } = new AbortController();
   let tries = 0;
   const work = async (): Promise<string> => {
     tries += 1;
-    if (tries === 1) throw error;
+    if (tries === 1) throw failure;
     return "waited";
   };
-  const ended = await patiently(work, { logger: pino({}, { write }), signal, open }).catch(() => "ended");
-  return [ended, levels];
+  try {
+    return [await patiently(work, { logger: pino({}, { write }), signal, open }), levels];
+  } catch {
+    return ["ended", levels];
+  }
 }
 
 it.each([
