@@ -47,16 +47,21 @@ class Turns {
   async run(actors: readonly (() => Promise<void>)[]): Promise<void> {
     this.#active = actors.length;
     const done = actors.map(async (actor) => {
-      await this.gate();
-      await actor();
-      this.#active -= 1;
-      this.#changed();
+      try {
+        await this.gate();
+        await actor();
+      } finally {
+        this.#active -= 1;
+        this.#changed();
+      }
     });
+    const ended = Promise.allSettled(done);
     while (this.#active > 0) {
       await this.#settled();
       const [go] = this.#waiting.splice(this.next() % Math.max(1, this.#waiting.length), 1);
       go?.();
     }
+    await ended;
     await Promise.all(done);
   }
 
@@ -72,14 +77,19 @@ class Turns {
   }
 }
 
-/** `database`, each of whose statements, and each commit, waits for a turn. */
+/** `database`, each of whose statements, and each commit, waits for a turn. Those that are sent at once leave in their order. */
 function gated(database: Database, turns: Turns, mayFail = false): Database {
-  const wrap = (q: Queryable): Queryable => ({
-    query: async (statement, values) => {
-      await turns.gate();
-      return await q.query(statement, values);
-    },
-  });
+  const wrap = (q: Queryable): Queryable => {
+    let last = Promise.resolve();
+    return {
+      query: async (statement, values) => {
+        const turn = last.then(() => turns.gate());
+        last = turn;
+        await turn;
+        return await q.query(statement, values);
+      },
+    };
+  };
   return {
     ...wrap(database),
     transaction: (work, kind) =>
