@@ -40,10 +40,14 @@ export async function appendQuietly(q: Queryable, webhooks: readonly NewWebhook[
   });
 }
 
-/** UUID of the webhook that was accepted with this JWT, or null; tokens are kept for three days. */
-export async function findAccepted(q: Queryable, { tokenSha256, signedAt }: TokenIdentity): Promise<string | null> {
-  const { rows } = await q.query<{ webhook_id: string }>(FIND_ACCEPTED, [tokenSha256, signedAt]);
-  return rows[0]?.webhook_id ?? null;
+/** The webhook that was accepted with this JWT, or null; tokens are kept for three days. One that waits unproven may be a forged copy. */
+export async function findAccepted(
+  q: Queryable,
+  { tokenSha256, signedAt }: TokenIdentity,
+): Promise<{ id: string; waits: boolean } | null> {
+  type Row = { webhook_id: string; waits: boolean };
+  const { rows } = await q.query<Row>(FIND_ACCEPTED, [tokenSha256, signedAt]);
+  return rows[0] ? { id: rows[0].webhook_id, waits: rows[0].waits } : null;
 }
 
 /** The parameters of APPEND and of RESTORE: one binary array for each column. */

@@ -103,9 +103,10 @@ class PostgresIntake implements Intake, Restoring, AsyncDisposable {
 
   async #note({ token, subject, ...about }: StaleNotice): Promise<Accepted | null> {
     const first = await findAccepted(this.#database, token);
-    if (first !== null) return { id: first, duplicate: true };
+    const repeats = first && { id: first.id, duplicate: true };
+    if (first?.waits === false) return repeats;
     const name = token.tokenSha256.toString("latin1");
-    if (subject === null || this.#stale.has(name)) return null;
+    if (subject === null || this.#stale.has(name)) return repeats;
     await noteNotice(this.#database, {
       integration_id: about.integrationId,
       ...subject,
@@ -116,7 +117,7 @@ class PostgresIntake implements Intake, Restoring, AsyncDisposable {
     this.#hint.give();
     if (this.#stale.size >= STALE_KEPT) this.#stale.clear();
     this.#stale.add(name);
-    return null;
+    return repeats;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

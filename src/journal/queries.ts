@@ -44,7 +44,9 @@ select token_sha256, webhook_id from tokens where webhook_id not in (select id f
 
 export const FIND_ACCEPTED: Statement = {
   name: "journal_find_accepted",
-  text: "select webhook_id from journal.accepted_tokens where token_sha256 = $1 and signed_at = $2",
+  text: `
+select webhook_id, exists (select from journal.unproven u where u.id = webhook_id) as waits
+from journal.accepted_tokens where token_sha256 = $1 and signed_at = $2`,
 };
 
 /** Webhooks may come before the item is linked and its user is known. */

@@ -204,7 +204,7 @@ async function restoreLink(deps: RestoreDeps, item: LinkedItem, isRepeat = false
 async function restoreNotice(tx: Queryable, notice: StaleNotice): Promise<RestoreResult> {
   const { integrationId, token, subject, webhookType, webhookCode } = notice;
   const first = await findAccepted(tx, token);
-  if (first !== null) return { outcome: "passed_over", id: first };
+  if (first?.waits === false) return { outcome: "passed_over", id: first.id };
   if (subject === null) return { outcome: "stored", id: null };
   if (!(await holdIntegrations(tx, [integrationId])).has(integrationId))
     return { outcome: "refused", error: noIntegration(integrationId) };

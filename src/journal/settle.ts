@@ -16,6 +16,7 @@ import {
   READ_UNPROVEN,
   REFUSE_UNPROVEN,
   REMOVE_UNPROVEN,
+  TAKE_OVER_TOKENS,
   TAKE_UP_KEYS,
 } from "./unproven-queries.ts";
 
@@ -111,6 +112,7 @@ async function settleIn(
   const kept = await readKept(tx, ids);
   const judged = await Promise.all(kept.map(async (webhook) => ({ webhook, judgement: await judge(webhook) })));
   const proven = judged.flatMap(({ judgement }) => ("proven" in judgement ? [judgement.proven] : []));
+  await takeOverTokens(tx, proven);
   const appended = await append(tx, proven);
   const refused = judged.flatMap(({ webhook, judgement }) =>
     "refused" in judgement ? [{ webhook, ...judgement }] : [],
@@ -130,6 +132,14 @@ async function settleIn(
   if (refused.length > 0) await tx.query(REFUSE_UNPROVEN, [refused.map(({ webhook }) => webhook.id)]);
   const duplicates = appended.filter(({ duplicate }) => duplicate).length;
   return { proven: proven.length - duplicates, duplicates, refused: countBy(refused.map((each) => each.refused)) };
+}
+
+/** A copy with another signature may wait under the same identity; the journal must not pass the proven one over as its duplicate. */
+async function takeOverTokens(tx: Queryable, proven: readonly NewWebhook[]): Promise<void> {
+  if (proven.length === 0) return;
+  const tokens = proven.map(({ proof }) => proof?.tokenSha256);
+  const signedAt = proven.map(({ proof }) => proof?.signedAt);
+  await tx.query(TAKE_OVER_TOKENS, [proven.map(({ id }) => id), tokens, signedAt]);
 }
 
 /** Reads webhooks of a quarantine; those that are not there any more are left out. */

@@ -9,14 +9,18 @@ insert into journal.quarantines as q (integration_id) select id from unnest($1::
 on conflict (integration_id) do update set integration_id = q.integration_id`,
 };
 
-/** What was accepted with these JWTs, proven or not: hashes $1, and in their order the `iat` that each claims, $2. */
+/**
+ * What is known of webhooks: those that wait by all of their JWTs, $1, and those that were accepted proven by the identities $2, in their order
+ * with the `iat` that each claims, $3.
+ */
 export const FIND_KEPT: Statement = {
   name: "journal_find_kept",
   text: `
-select token_sha256, id from journal.unproven where token_sha256 = any ($1::bytea[])
+select jwt_sha256 as name, id from journal.unproven where jwt_sha256 = any ($1::bytea[])
 union all
 select t.token_sha256, t.webhook_id from journal.accepted_tokens t
-join unnest($1::bytea[], $2::timestamptz[]) as g (token_sha256, signed_at) using (token_sha256, signed_at)`,
+join unnest($2::bytea[], $3::timestamptz[]) as g (token_sha256, signed_at) using (token_sha256, signed_at)
+where not exists (select from journal.unproven u where u.id = t.webhook_id)`,
 };
 
 /** How much waits in the quarantines $1. */
@@ -28,8 +32,8 @@ select integration_id, key_id, vouched, webhooks, bytes from journal.unproven_ke
 
 /**
  * Adds webhooks, given as one array for each column, and their JWTs to the accepted ones: the same JWT again, proven by now, is then found to
- * be a duplicate as any other is, at no cost for those that are none. Yields those whose JWT another transaction has accepted meanwhile,
- * with the id of the first; they are not added.
+ * be a duplicate as any other is, at no cost for those that are none. Of copies with one identity the first stands there, and all are
+ * added. Yields the identities that another transaction has accepted, proven, meanwhile, with the id of that webhook; theirs are not added.
  */
 export const KEEP_UNPROVEN: Statement = {
   name: "journal_keep_unproven",
@@ -41,18 +45,21 @@ with incoming as materialized (
     claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id)
 ), tokens as (
   insert into journal.accepted_tokens as t (token_sha256, signed_at, webhook_id)
-  select token_sha256, claimed_at, id from incoming order by token_sha256
+  select distinct on (token_sha256) token_sha256, claimed_at, id from incoming order by token_sha256, id
   on conflict (token_sha256, signed_at) do update set webhook_id = t.webhook_id
   returning token_sha256, webhook_id
+), proven as (
+  select * from tokens t
+  where webhook_id not in (select id from incoming) and not exists (select from journal.unproven u where u.id = t.webhook_id)
 ), added as (
   insert into journal.unproven (id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address,
     vouched, claimed_item_id, claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id)
   select id, integration_id, key_id, token_sha256, claimed_at, received_at, body, verification, remote_address, vouched = 'true',
     claimed_item_id, claimed_type, claimed_code, claimed_subject_kind, claimed_subject_id
-  from incoming where id in (select webhook_id from tokens)
+  from incoming where token_sha256 not in (select token_sha256 from proven)
   on conflict do nothing
 )
-select token_sha256, webhook_id as id from tokens where webhook_id not in (select id from incoming)`,
+select token_sha256 as name, webhook_id as id from proven`,
 };
 
 /**
@@ -82,10 +89,19 @@ export const NOTE_FAILURE: Statement = {
 update journal.unproven_keys set failure = $3 where integration_id = $1 and key_id = $2 and failure is distinct from $3`,
 };
 
-/** Which of the webhooks $1 wait. */
+/**
+ * Of the webhooks $1, of which a proven one repeats each with the identity $2 and time of signing $3, in their order: those that wait unproven, and those that
+ * were dropped since then.
+ */
 export const FIND_UNPROVEN: Statement = {
   name: "journal_find_unproven",
-  text: "select id from journal.unproven where id = any ($1::uuid[])",
+  text: `
+select f.id, w.waits from unnest($1::uuid[], $2::bytea[], $3::timestamptz[]) as f (id, token_sha256, signed_at)
+cross join lateral (select exists (select from journal.unproven u where u.id = f.id) as waits) w
+where w.waits or not exists (
+    select from journal.accepted_tokens t
+    where (t.token_sha256, t.signed_at, t.webhook_id) = (f.token_sha256, f.signed_at, f.id))
+  and not exists (select from journal.webhooks j where j.id = f.id)`,
 };
 
 /** The oldest of the key $2 of the integration $1, $3 at most, with their sizes. */
@@ -102,19 +118,45 @@ export const READ_UNPROVEN: Statement = {
 select id, body, verification as jwt, received_at, remote_address from journal.unproven where id = any ($1::uuid[]) order by id`,
 };
 
+/**
+ * Writes the proven webhooks $1, whose JWTs have the identities $2 and times of signing $3, in place of those that wait with the same identity. The
+ * first of several with one identity is written.
+ */
+export const TAKE_OVER_TOKENS: Statement = {
+  name: "journal_take_over_tokens",
+  text: `
+update journal.accepted_tokens t set webhook_id = p.id
+from (
+  select distinct on (token_sha256) * from unnest($1::uuid[], $2::bytea[], $3::timestamptz[]) as g (id, token_sha256, signed_at)
+  order by token_sha256, id
+) p
+where (t.token_sha256, t.signed_at) = (p.token_sha256, p.signed_at) and t.webhook_id <> p.id
+  and exists (select from journal.unproven u where u.id = t.webhook_id)`,
+};
+
 /** For those that are proven: their JWTs stay accepted. */
 export const REMOVE_UNPROVEN: Statement = {
   name: "journal_remove_unproven",
   text: "delete from journal.unproven where id = any ($1::uuid[])",
 };
 
-/** Deletes those that nobody will prove any more, as `gone`, and their JWTs: the same JWT is no duplicate of them. */
+/**
+ * Deletes those that nobody will prove any more, as `gone`, and their JWTs: the same JWT is no duplicate of them. Where a copy with the same
+ * identity still waits, that one takes its place.
+ */
 const dropped = (where: string): string => `
 with gone as (
   delete from journal.unproven where ${where} returning *
+), heirs as (
+  select g.id, g.token_sha256, g.claimed_at, h.id as heir from gone g left join lateral (
+    select u.id from journal.unproven u where u.token_sha256 = g.token_sha256 and u.id not in (select id from gone) order by u.id limit 1
+  ) h on true
+), handed_over as (
+  update journal.accepted_tokens t set webhook_id = h.heir from heirs h
+  where h.heir is not null and t.signed_at = h.claimed_at and t.token_sha256 = h.token_sha256 and t.webhook_id = h.id
 ), freed as (
-  delete from journal.accepted_tokens t using gone g
-  where t.signed_at = g.claimed_at and t.token_sha256 = g.token_sha256 and t.webhook_id = g.id
+  delete from journal.accepted_tokens t using heirs h
+  where h.heir is null and t.signed_at = h.claimed_at and t.token_sha256 = h.token_sha256 and t.webhook_id = h.id
 )`;
 const drop = (where: string): string => `${dropped(where)} select id from gone`;
 

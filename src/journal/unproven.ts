@@ -7,7 +7,7 @@
  */
 import { ArrayWriter } from "../database/binary-arrays.ts";
 import type { Queryable } from "../database/types.ts";
-import type { UnprovenWebhook } from "../model/intake.ts";
+import { unprovenIdentity, type UnprovenWebhook } from "../model/intake.ts";
 import type { Accepted } from "../model/webhook.ts";
 import { readWebhook } from "../plaid/webhooks.ts";
 import { QuarantineRoom, type KeptOfKey, type QuarantineBounds } from "./quarantine-bounds.ts";
@@ -19,7 +19,8 @@ export interface Kept extends Accepted {
 }
 
 /**
- * Keeps the webhooks, in a transaction. The same JWT again is a duplicate of the first, proven or not.
+ * Keeps the webhooks, in a transaction. The same JWT again is a duplicate of the first, proven or not. A copy of a JWT with another
+ * signature is a duplicate only where the first is proven.
  * @param bounds null: keeps all, such as those that another engine has acknowledged
  * @returns one entry for each webhook, in their order; null where there is no room for it
  */
@@ -35,42 +36,45 @@ export async function keepUnproven(
   const kept = new Set<UnprovenWebhook>();
   const turnedAway = new Set<UnprovenWebhook>();
   for (const webhook of webhooks) {
-    const token = nameOf(webhook.tokenSha256);
-    if (firsts.has(token)) continue;
+    const jwt = nameOf(unprovenIdentity(webhook));
+    if (firsts.has(jwt) || firsts.has(nameOf(webhook.tokenSha256))) continue;
     const fits = !rooms || rooms.get(webhook.integrationId)?.take(webhook, bytesOf(webhook)) === true;
     (fits ? kept : turnedAway).add(webhook);
-    if (fits) firsts.set(token, webhook.id);
+    if (fits) firsts.set(jwt, webhook.id);
   }
-  for (const { token_sha256, id } of await store(tx, [...kept])) firsts.set(nameOf(token_sha256), id);
+  for (const { name, id } of await store(tx, [...kept])) firsts.set(nameOf(name), id);
   return webhooks.map((webhook) => {
     if (turnedAway.has(webhook)) return null;
-    const id = firsts.get(nameOf(webhook.tokenSha256)) ?? webhook.id;
+    const proven = firsts.get(nameOf(webhook.tokenSha256));
+    const id = proven ?? firsts.get(nameOf(unprovenIdentity(webhook))) ?? webhook.id;
     return { id, duplicate: id !== webhook.id, stored: id === webhook.id && kept.has(webhook) };
   });
 }
 
 interface First {
-  token_sha256: Buffer;
+  /** all of its JWT where it waits, its identity where it is proven; both are hashes */
+  name: Buffer;
   id: string;
 }
 
-/** @returns those that another transaction has accepted since they were looked for, with the id of the first */
+/** @returns those that another transaction has proven since they were looked for, with the id of the first */
 async function store(tx: Queryable, webhooks: readonly UnprovenWebhook[]): Promise<readonly First[]> {
   return webhooks.length === 0 ? [] : (await tx.query<First>(KEEP_UNPROVEN, encode(webhooks))).rows;
 }
 
-const nameOf = (tokenSha256: Buffer): string => tokenSha256.toString("latin1");
+const nameOf = (sha256: Buffer): string => sha256.toString("latin1");
 
 export const bytesOf = ({ body, jwt }: Pick<UnprovenWebhook, "body" | "jwt">): number => body.length + jwt.length;
 
-/** The JWTs that are known, by hash, with the id of the first webhook that carried each. */
+/** What is known of the webhooks, with the ids of the first. */
 async function findKept(tx: Queryable, webhooks: readonly UnprovenWebhook[]): Promise<Map<string, string>> {
   const out = new ArrayWriter(4096);
   const { rows } = await tx.query<First>(FIND_KEPT, [
+    out.bytea(webhooks.map(unprovenIdentity)),
     out.bytea(webhooks.map(({ tokenSha256 }) => tokenSha256)),
     out.timestamptz(webhooks.map(({ claimedAt }) => claimedAt)),
   ]);
-  return new Map(rows.map(({ token_sha256, id }) => [nameOf(token_sha256), id]));
+  return new Map(rows.map(({ name, id }) => [nameOf(name), id]));
 }
 
 async function roomsOf(

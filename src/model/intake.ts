@@ -6,10 +6,12 @@
  * - When `accept` resolves, the arrival survives the loss of the process and of the machine's power, and its work is queued.
  * - When `accept` rejects, the sender may send the arrival again: it is then stored at most once where it carries a JWT.
  * - The same JWT again is a duplicate: it yields the id of the first, whichever process accepted that, proven or not.
+ * - A copy of a JWT whose signature was changed keeps no genuine webhook out.
  * - An arrival that the engine cannot hold fails alone.
  * - The queue is bounded in number and in bytes; when it is full, `accept` rejects with `overloaded`.
  * - Disposing settles every call that waits.
  */
+import { hash } from "node:crypto";
 import type { Accepted, NewWebhook, Subject, TokenIdentity } from "./webhook.ts";
 
 export interface ArrivedWebhook extends NewWebhook {
@@ -59,7 +61,7 @@ export interface UnprovenWebhook {
   body: Buffer;
   /** the `Plaid-Verification` header as it came */
   jwt: string;
-  /** the JWT's identity; the same JWT twice is one webhook */
+  /** the JWT's identity once it is proven; until then `unprovenIdentity` is */
   tokenSha256: Buffer;
   /** the `kid` that it claims */
   keyId: string;
@@ -71,6 +73,13 @@ export interface UnprovenWebhook {
   /** proven webhooks came from this address recently, so it may use the whole bound and not only a share of it */
   vouched: boolean;
 }
+
+/**
+ * What an unproven webhook is known by, 32 bytes: all of its JWT. The identity of a proven one leaves out half of the signature
+ * (token.ts). A copy with another half has the same, so while nobody can tell the two apart both are kept.
+ */
+export const unprovenIdentity = ({ integrationId, jwt }: Pick<UnprovenWebhook, "integrationId" | "jwt">): Buffer =>
+  hash("sha256", integrationId + jwt, "buffer");
 
 export type Arrival = ArrivedWebhook | LinkedItem | StaleNotice | UnprovenWebhook;
 

@@ -89,11 +89,14 @@ export class FileIntake {
   #isRepeated(entry: Entry, facts: Facts): boolean {
     const { token } = facts;
     if (token === null) return false;
-    const keys = facts.isNotice ? [token, noticeOf(token)] : [token];
+    const keys = [token];
+    if (facts.isNotice) keys.push(noticeOf(token));
+    // A proven one that is here has proven this one too.
+    if (entry.arrival.arrival === "unproven_webhook") keys.push(entry.arrival.tokenSha256.toString("latin1"));
     for (const key of keys) {
       const first = this.#known.get(key);
       if (first !== undefined) {
-        entry.resolve(key === token ? { id: first, duplicate: true } : null);
+        entry.resolve(facts.isNotice && key !== token ? null : { id: first, duplicate: true });
         return true;
       }
       const same = this.#writing.get(key);

@@ -7,7 +7,7 @@
  * item is sealed here, before it is written anywhere.
  */
 import { TartanError } from "../errors.ts";
-import type { Arrival, LinkedItem } from "../model/intake.ts";
+import { unprovenIdentity, type Arrival, type LinkedItem } from "../model/intake.ts";
 import { FRAME_BYTES, PAYLOAD_MAX, PAYLOAD_MIN, seal } from "./frames.ts";
 
 /** Seals and opens the tokens of items; a vault of integrations/ is one. */
@@ -27,16 +27,16 @@ export interface Facts {
   id: string;
   /** ms */
   arrivedAt: number;
-  /** SHA-256 of the JWT, as latin1; null where there is none */
+  /** what its JWT is known by, as latin1; null where there is none */
   token: string | null;
   /** a stale notice, which has no webhook of its own */
   isNotice: boolean;
 }
 
-/** The JWT's SHA-256; null for an arrival without a JWT. */
+/** What the arrival's JWT is known by; null for an arrival without one. */
 export function tokenOf(arrival: Arrival): Buffer | null {
   if (arrival.arrival === "webhook") return arrival.proof?.tokenSha256 ?? null;
-  if (arrival.arrival === "unproven_webhook") return arrival.tokenSha256;
+  if (arrival.arrival === "unproven_webhook") return unprovenIdentity(arrival);
   return arrival.arrival === "stale_notice" ? arrival.token.tokenSha256 : null;
 }
 

@@ -59,7 +59,7 @@ describe("append", () => {
     expect(await append(db.database, [again])).toEqual([{ id: first.id, duplicate: true }]);
     expect(await journaled(db.database)).toBe(1);
     expect(await unmarked(db.database)).toEqual([[first.id]]);
-    expect(await findAccepted(db.database, first.proof ?? proof())).toBe(first.id);
+    expect(await findAccepted(db.database, first.proof ?? proof())).toEqual({ id: first.id, waits: false });
     expect(await findAccepted(db.database, proof())).toBeNull();
   });
 

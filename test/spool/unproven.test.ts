@@ -1,5 +1,6 @@
 /** Unproven webhooks in the spool. */
 import { expect, test } from "vitest";
+import { unprovenIdentity } from "../../src/model/intake.ts";
 import { FRAME_BYTES } from "../../src/spool/frames.ts";
 import { factsFor } from "../../src/spool/entry.ts";
 import { decode, encode, factsOf } from "../../src/spool/record.ts";
@@ -18,7 +19,7 @@ test("an unproven webhook comes out of the spool as it went in, and its JWT is k
   expect(decode(payload, vault)).toEqual(unproven);
   expect(factsOf(payload)).toMatchObject({
     id: unproven.id,
-    token: unproven.tokenSha256.toString("latin1"),
+    token: unprovenIdentity(unproven).toString("latin1"),
     isNotice: false,
   });
 });

@@ -36,7 +36,7 @@ export function unprovenWebhook(fields: Partial<UnprovenWebhook> = {}): Unproven
     id: newUuid(receivedAt),
     integrationId: INTEGRATION,
     body,
-    jwt: "header.claims.signature",
+    jwt: `header.claims.${randomBytes(32).toString("base64url")}`,
     tokenSha256: randomBytes(32),
     keyId: "kid-1",
     claimedAt: new Date(Math.floor(receivedAt.getTime() / 1000) * 1000),
