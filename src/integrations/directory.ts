@@ -9,7 +9,7 @@
  * and simultaneous lookups share one statement, so garbage cannot flood Postgres.
  */
 import type { Clock } from "../clock.ts";
-import type { Database } from "../database/types.ts";
+import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { isIntegrationId } from "../model/ids.ts";
 import type { Kept } from "../model/kept.ts";
@@ -278,6 +278,10 @@ function served(value: Value): KnownIntegration | null {
   if (value instanceof TartanError) throw value;
   return value;
 }
+
+/** The integrations as Postgres has them now, in the form of the cache. */
+export const currentIntegrations = async (q: Queryable): Promise<KeptIntegration[]> =>
+  toKept((await q.query<Row>(LOAD_INTEGRATIONS, [null])).rows);
 
 /**
  * Loads all integrations, so that Postgres may fail right afterwards, and listens for changes. While Postgres is away it begins

@@ -7,7 +7,7 @@
  */
 import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import type { z } from "zod";
+import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import { startWorkerLoop } from "../database/worker-loop.ts";
@@ -124,6 +124,41 @@ async function isOver(file: string, fate: Fate | "unfinished"): Promise<boolean>
   const age = Date.now() - (await stat(file)).mtimeMs;
   return age > (fate === "unfinished" ? UNFINISHED_MS : UNKNOWN_MS);
 }
+
+/**
+ * The sealed tokens of a folder's files, for a rotation of the master key.
+ * @throws the file system's own errors, other than that a file or the folder is gone
+ */
+export async function sealedIn(folder: string): Promise<Buffer[]> {
+  const names = await readdir(folder).catch(orGone([]));
+  const texts = await Promise.all(
+    names
+      .filter((each) => /[.](json|new)$/.test(each))
+      .map((name) => readFile(join(folder, name), "utf8").catch(orGone(""))),
+  );
+  return texts.flatMap((text) => {
+    const { data } = Sealed.safeParse(parsed(text));
+    return data ? [Buffer.from(data.sealed, "base64")] : [];
+  });
+}
+
+const Sealed = z.looseObject({ sealed: z.base64() });
+
+/** Null for a file that has no token yet. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const orGone =
+  <T>(nothing: T) =>
+  (error: NodeJS.ErrnoException): T => {
+    if (error.code === "ENOENT") return nothing;
+    throw error;
+  };
 
 /** Calls `takeIn` every minute, until it is disposed. */
 export const startTakingIn = (

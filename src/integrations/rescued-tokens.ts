@@ -8,7 +8,7 @@ import type { Database } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { BY_TARTAN } from "../model/change.ts";
 import { holdFormer, replaceToken } from "./replace-token.ts";
-import { openRescueFile, takeInFiles, type Fate } from "./rescue-files.ts";
+import { openRescueFile, sealedIn, takeInFiles, type Fate } from "./rescue-files.ts";
 import { itemToken } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
 import type { Vault } from "./vault.ts";
@@ -48,6 +48,9 @@ export async function openRescue(dataDir: string, rotationId: string): Promise<R
     discard,
   };
 }
+
+/** The sealed tokens that may not be in the database yet. @throws the file system's own errors */
+export const rescuedTokens = (dataDir: string): Promise<Buffer[]> => sealedIn(join(dataDir, FOLDER));
 
 interface TakeInDeps {
   database: Database;

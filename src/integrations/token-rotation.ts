@@ -157,7 +157,8 @@ async function keepTrying(
   { replacement, file, by }: { replacement: Replacement; file: string | undefined; by: Change },
   first: unknown,
 ): Promise<void> {
-  const { itemId } = rotation;
+  const { integrationId, itemId } = rotation;
+  const place = itemToken(integrationId, itemId);
   for (const end = clock.now() + REPEAT_MS; ;) {
     logger.warn({ err: first, item_id: itemId }, "a rotated token is not in the database yet; trying again");
     try {
@@ -165,7 +166,10 @@ async function keepTrying(
         await beginSealing(tx, vault);
         // Otherwise it has committed, or somebody stored another token.
         const stored = await holdFormer(tx, vault, rotation, replacement.formerSha256);
-        if (stored === "former") await replaceToken(tx, rotation, replacement, by);
+        if (stored !== "former") return;
+        // The master key may have been rotated since it was sealed.
+        const sealed = vault.seal(vault.open(replacement.sealed, place), place);
+        await replaceToken(tx, rotation, { ...replacement, sealed }, by);
       });
       return;
     } catch (error) {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { audit } from "../audit/audit.ts";
 import type { Database, Queryable } from "../database/types.ts";
-import { openRescueFile, takeInFiles, type Fate, type RescueFile } from "../integrations/rescue-files.ts";
+import { openRescueFile, sealedIn, takeInFiles, type Fate, type RescueFile } from "../integrations/rescue-files.ts";
 import { itemToken } from "../integrations/sealed.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { linkWithin } from "../journal/link.ts";
@@ -50,7 +50,8 @@ export const openExchange = (dataDir: string, { id, fence }: Claim): Promise<Res
 
 export function contentOf(vault: Vault, claim: Claim, { accessToken, itemId }: Exchanged): Kept {
   const { id, integrationId, userId } = claim;
-  const sealed = vault.seal(accessToken, itemToken(integrationId, itemId)).toString("base64");
+  // A rotation of the master key puts the new key first and then looks into the files for what the others have sealed.
+  const sealed = vault.sealNewest(accessToken, itemToken(integrationId, itemId)).toString("base64");
   return { public_token: id, integration_id: integrationId, item_id: itemId, user_id: userId, sealed };
 }
 
@@ -76,6 +77,9 @@ export async function linkExchanged(
   if (by) await audit(tx, by, { action: "public_token.exchanged", integrationId, target: itemId });
   return { item_id: itemId, webhook_id: toWebhookId(id), created };
 }
+
+/** The sealed tokens that may not be in the database yet. @throws the file system's own errors */
+export const rescuedExchanges = (dataDir: string): Promise<Buffer[]> => sealedIn(join(dataDir, FOLDER));
 
 export interface TakeInDeps {
   database: Database;

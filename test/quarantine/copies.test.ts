@@ -77,25 +77,31 @@ test("a copy with a damaged signature that was kept first is refused, and the ge
   await until("the quarantine is empty", async () => (await world.receiver.unproven()).length === 0);
   expect((await world.receiver.webhooks()).map(({ id }) => id)).toEqual([genuine.body.webhook_id]);
   expect(await journaled(world.database)).toMatchObject([{ jwt }]);
-  expect(await post(jwt)).toMatchObject({ status: 200, body: { duplicate: true, webhook_id: genuine.body.webhook_id } });
+  expect(await post(jwt)).toMatchObject({
+    status: 200,
+    body: { duplicate: true, webhook_id: genuine.body.webhook_id },
+  });
 });
 
 test.each([
   ["kept earlier", 0, 1],
   ["kept later", 1, 0],
-])("a forged copy %s neither replaces a genuine webhook nor makes it a duplicate, in one batch and in another", async (_, forgedAt, genuineAt) => {
-  await using o = await opened();
-  const genuine = unprovenWebhook();
-  const pair: UnprovenWebhook[] = [];
-  pair[genuineAt] = genuine;
-  pair[forgedAt] = copyOf(genuine);
-  expect(await keep(o.database, ...pair)).toMatchObject([{ duplicate: false }, { duplicate: false }]);
-  const apart = unprovenWebhook();
-  const forged = copyOf(apart, { keyId: "kid-1" });
-  for (const each of forgedAt === 0 ? [forged, apart] : [apart, forged]) await keep(o.database, each);
-  while ((await settleSome(o.database, KEY, provingOnly(genuine, apart))) !== null);
-  expect(await journaled(o.database)).toEqual([genuine, apart].map(({ id, jwt }) => ({ id, jwt })));
-});
+])(
+  "a forged copy %s neither replaces a genuine webhook nor makes it a duplicate, in one batch and in another",
+  async (_, forgedAt, genuineAt) => {
+    await using o = await opened();
+    const genuine = unprovenWebhook();
+    const pair: UnprovenWebhook[] = [];
+    pair[genuineAt] = genuine;
+    pair[forgedAt] = copyOf(genuine);
+    expect(await keep(o.database, ...pair)).toMatchObject([{ duplicate: false }, { duplicate: false }]);
+    const apart = unprovenWebhook();
+    const forged = copyOf(apart, { keyId: "kid-1" });
+    for (const each of forgedAt === 0 ? [forged, apart] : [apart, forged]) await keep(o.database, each);
+    while ((await settleSome(o.database, KEY, provingOnly(genuine, apart))) !== null);
+    expect(await journaled(o.database)).toEqual([genuine, apart].map(({ id, jwt }) => ({ id, jwt })));
+  },
+);
 
 test("copies with two signatures that are both valid are journaled once, and so is what comes with them later", async () => {
   await using o = await opened();
@@ -115,7 +121,10 @@ test("a proven webhook whose forged copy waits is journaled with its own JWT, an
   const forged = copyOf(genuine);
   await keep(o.database, forged);
   await keep(o.database, genuine);
-  expect(await o.intake.accept({ arrival: "webhook", ...provenOf(genuine) })).toEqual({ id: forged.id, duplicate: true });
+  expect(await o.intake.accept({ arrival: "webhook", ...provenOf(genuine) })).toEqual({
+    id: forged.id,
+    duplicate: true,
+  });
   expect(await settleSome(o.database, KEY, provingOnly(genuine))).toMatchObject({ proven: 0, duplicates: 1 });
   expect(await journaled(o.database)).toEqual([{ id: forged.id, jwt: genuine.jwt }]);
 });
