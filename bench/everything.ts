@@ -11,7 +11,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createDestination } from "../src/relay/destinations/destinations.ts";
 import { createRoute } from "../src/relay/routing/routes.ts";
-import { queueDepth } from "../src/sync/queries.ts";
+import { queueDepth } from "../src/sync/depth.ts";
 import { introduceItem } from "../test/support/link.ts";
 import type { TartanProcess } from "../test/support/process.ts";
 import { load, type LoadResult } from "./load.ts";

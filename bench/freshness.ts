@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { introduceItem } from "../test/support/link.ts";
-import { queueDepth } from "../src/sync/queries.ts";
+import { queueDepth } from "../src/sync/depth.ts";
 import { ms, tell, type Row } from "./report.ts";
 import { startSimulatorProcess } from "./simulator.ts";
 import { openWorld, type World } from "./world.ts";

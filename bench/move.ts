@@ -9,7 +9,7 @@ import { createWebhookMove } from "../src/fleet/webhook-moves.ts";
 import { getFleetJob } from "../src/fleet/jobs.ts";
 import { linkItem } from "../src/journal/link.ts";
 import { limitOf } from "../src/plaid/limits.ts";
-import { queueDepth } from "../src/sync/queries.ts";
+import { queueDepth } from "../src/sync/depth.ts";
 import { rate, tell, type Row } from "./report.ts";
 import { startSimulatorProcess, type SimulatorProcess } from "./simulator.ts";
 import { openWorld, type World } from "./world.ts";

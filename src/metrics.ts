@@ -93,7 +93,7 @@ export const metrics = {
   ),
   freshnessSeconds: seconds("tartan_freshness_seconds", "From a webhook's receipt to its rows being visible", SLOW),
   webhooksUnmarked: gauge("tartan_webhooks_unmarked", "Accepted webhooks that sync has not marked yet"),
-  subjectsDue: gauge("tartan_subjects_due", "Subjects that wait for a run"),
+  subjectsDue: gauge("tartan_subjects_due", "Subjects that wait for a run; counted up to 50001"),
   eventsDispatched: counter("tartan_events_dispatched_total", "Events that were fanned out to destinations"),
   deliveries: counter("tartan_deliveries_total", "Attempts to deliver, by what came of them", ["outcome"]),
   deliverySeconds: seconds("tartan_delivery_attempt_seconds", "One exchange with a receiver", FAST),

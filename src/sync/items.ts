@@ -3,7 +3,7 @@ import type { Queryable } from "../database/types.ts";
 import { shownCounts } from "../mirror/apply.ts";
 import { fromKeyCursor, toKeyCursor } from "../model/cursors.ts";
 import { checkedFilter } from "../model/listing.ts";
-import { GET_ITEM, GET_NEVER_LINKED, LIST_ITEMS, LIST_NOTICED } from "./item-queries.ts";
+import { GET_ITEM, GET_NEVER_LINKED, LIST_ITEMS, LIST_ITEMS_IN, LIST_NOTICED } from "./item-queries.ts";
 import { ItemFilter } from "./item.schema.ts";
 import {
   showNotice,
@@ -105,10 +105,13 @@ export async function listItems(
   const { integration_id, user_id, status, notice, limit: size, cursor } = checkedFilter(ItemFilter, filter);
   const after = cursor === undefined ? ["", ""] : fromKeyCursor("items", cursor);
   const matching = [integration_id ?? null, user_id ?? null, status ?? null];
-  const values = [...matching, ...after, size + 1];
-  const { rows } = await (notice === undefined
-    ? q.query<Row>(LIST_ITEMS, values)
-    : q.query<Row>(LIST_NOTICED, [...values, notice]));
+  const place = [...after, size + 1];
+  const isRare = status !== undefined && status !== "ok" && user_id === undefined;
+  const { rows } = await (notice !== undefined
+    ? q.query<Row>(LIST_NOTICED, [...matching, ...place, notice])
+    : isRare
+      ? q.query<Row>(LIST_ITEMS_IN, [integration_id ?? null, status, ...place])
+      : q.query<Row>(LIST_ITEMS, [...matching, ...place]));
   const data = rows.slice(0, size).map(publicShape);
   const last = data.at(-1);
   const more = last && rows.length > size;

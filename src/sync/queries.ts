@@ -1,7 +1,6 @@
 /** The queries of the API and the CLI, and the statements that delete old rows. Values are always bound. */
 import type { Queryable, Statement } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { countUnmarked } from "../events/sync-outbox.ts";
 import { fromCursor, toCursor } from "../model/cursors.ts";
 import { pageSize } from "../model/listing.ts";
 import { checked } from "../model/validation.ts";
@@ -107,56 +106,4 @@ export async function requestSync(q: Queryable, itemId: string, request: SyncReq
   const requested = (resources ?? [EVERYTHING]).map((name) => (full ? `${name}:full` : name));
   const marks = integrationIds.map((integrationId) => ({ integrationId, kind: "item", id: itemId, requested }));
   await markDue(q, marks);
-}
-
-/** Counts due subjects without reading those that wait for later: those that became due by time are counted by integration. */
-const QUEUE_DEPTH = statement(
-  "queue_depth",
-  `
-with recursive ring (integration_id) as (
-  (select integration_id from sync.subjects where not ready and due_at is not null order by integration_id limit 1)
-  union all
-  select (select s.integration_id from sync.subjects s
-    where not s.ready and s.due_at is not null and s.integration_id > r.integration_id order by s.integration_id limit 1)
-  from ring r where r.integration_id is not null
-), due as (
-  select count(*) filter (where lease_token is null) as subjects, min(due_at) as oldest from sync.subjects where ready
-  union all
-  select count(*) filter (where s.lease_token is null), min(s.due_at) from ring r join sync.subjects s using (integration_id)
-  where not s.ready and s.due_at <= now()
-)
-select sum(subjects)::int as due, coalesce(extract(epoch from now() - min(oldest)), 0)::float8 as oldest_due_seconds,
-  (select count(*) from sync.subjects where lease_token is not null)::int as running
-from due`,
-);
-const BY_STATUS = statement(
-  "by_status",
-  "select status, count(*)::int as count from sync.subjects group by status order by status",
-);
-
-export interface QueueDepth {
-  /** accepted webhooks that are not marked yet */
-  unmarked: number;
-  /** subjects that wait for a worker now */
-  due: number;
-  /** subjects that a worker holds */
-  running: number;
-  /** how long the first subject that is due, or unmarked webhook, has waited; 0 when none is */
-  oldest_due_seconds: number;
-  by_status: Record<string, number>;
-}
-
-/** What is unmarked, due and running, of all processes together. */
-export async function dueDepth(q: Queryable): Promise<Omit<QueueDepth, "by_status">> {
-  const { rows } = await q.query<Omit<QueueDepth, "by_status" | "unmarked">>(QUEUE_DEPTH);
-  const { due = 0, running = 0, oldest_due_seconds = 0 } = rows[0] ?? {};
-  const { arrivals: unmarked, oldest_seconds } = await countUnmarked(q);
-  return { unmarked, due, running, oldest_due_seconds: Math.max(oldest_due_seconds, oldest_seconds) };
-}
-
-/** The same, with the number of subjects by status, for which it reads all of them. */
-export async function queueDepth(q: Queryable): Promise<QueueDepth> {
-  const depth = await dueDepth(q);
-  const statuses = await q.query<{ status: string; count: number }>(BY_STATUS);
-  return { ...depth, by_status: Object.fromEntries(statuses.rows.map(({ status, count }) => [status, count])) };
 }

@@ -3,7 +3,7 @@
  * through: in every table, in every log line, in every answer of the API.
  */
 import { expect, it } from "vitest";
-import { queueDepth } from "../../src/sync/queries.ts";
+import { queueDepth } from "../../src/sync/depth.ts";
 import { ADMIN_KEY, startWorld, type World } from "../support/world/index.ts";
 import { until } from "../support/until.ts";
 

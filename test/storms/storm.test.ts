@@ -11,7 +11,7 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { resourcesOf } from "../../src/resources/index.ts";
 import type { BookName } from "../../src/simulator/products/index.ts";
-import { queueDepth } from "../../src/sync/queries.ts";
+import { queueDepth } from "../../src/sync/depth.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { expectNoticesTrue } from "../support/notice-oracle.ts";
 import type { TartanProcess } from "../support/process.ts";

@@ -2,9 +2,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Statement } from "../../src/database/types.ts";
 import { CLAIM, WAKE } from "../../src/sync/claim-queries.ts";
-import { dueDepth } from "../../src/sync/queries.ts";
+import { dueDepth } from "../../src/sync/depth.ts";
 import { claim, wake } from "../../src/sync/queue.ts";
 import { LIST_SUBJECTS } from "../../src/sync/subject-queries.ts";
+import * as pages from "../support/pages.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { until } from "../support/until.ts";
 
@@ -32,20 +33,8 @@ const overdue = async (integration: string, id: string) => {
 const readyIds = async () =>
   (await world.database.query<{ id: string }>("select id from sync.subjects where ready")).rows.map(({ id }) => id);
 
-/** How many pages a statement looks at; nothing of it stays. */
-async function pagesOf(statement: Statement, values: readonly unknown[]): Promise<number> {
-  let pages = Number.NaN;
-  const undone = world.database.transaction(async (tx) => {
-    type Plan = { Plan: Record<"Shared Hit Blocks" | "Shared Read Blocks", number> }[];
-    const text = `explain (analyze, buffers, format json) ${statement.text}`;
-    const { rows } = await tx.query<{ "QUERY PLAN": Plan }>(text, values);
-    const [root] = rows[0]?.["QUERY PLAN"] ?? [];
-    if (root) pages = root.Plan["Shared Hit Blocks"] + root.Plan["Shared Read Blocks"];
-    throw new Error("roll back");
-  });
-  await expect(undone).rejects.toThrow("roll back");
-  return pages;
-}
+const pagesOf = (statement: Statement, values: readonly unknown[]): Promise<number> =>
+  pages.pagesOf(world.database, statement, values);
 
 describe("a due subject", () => {
   it("a due subject is synced at once behind a hundred integrations that have only future work", async () => {

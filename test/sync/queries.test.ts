@@ -1,6 +1,7 @@
 /** What the API and the CLI ask of sync. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { listRuns, queueDepth, requestSync } from "../../src/sync/queries.ts";
+import { queueDepth } from "../../src/sync/depth.ts";
+import { listRuns, requestSync } from "../../src/sync/queries.ts";
 import { startWorld, type Item, type World } from "../support/world/index.ts";
 
 let world: World<"sync">;

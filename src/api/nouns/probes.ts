@@ -14,7 +14,7 @@ import type { Intake } from "../../model/intake.ts";
 import { metrics, registry } from "../../metrics.ts";
 import { described } from "../../model/schema.ts";
 import { spoolOf, takesArrivals } from "../../model/spool.ts";
-import { dueDepth } from "../../sync/queries.ts";
+import { dueDepth } from "../../sync/depth.ts";
 import { addHeaders } from "../http/answers.ts";
 import { openly, type Api } from "../http/operation.ts";
 import { shownSpool, spoolShape } from "./spool.ts";

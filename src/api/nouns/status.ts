@@ -13,7 +13,7 @@ import { destinationsStatus } from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth } from "../../relay/ledger/overdue.ts";
 import { CAUSES } from "../../silence/causes.ts";
 import { silenceState } from "../../silence/stopped.ts";
-import { queueDepth } from "../../sync/queries.ts";
+import { queueDepth } from "../../sync/depth.ts";
 import { VERSION } from "../../version.ts";
 import { INTEGRATION_ID } from "../../model/examples.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
@@ -31,7 +31,7 @@ export function statusOperations(api: Api, { database, roles, clock, intake }: A
       quarantineState(database),
       silenceState(database),
     ]);
-    const { unmarked, due, running, oldest_due_seconds, by_status } = queue;
+    const { by_status, by_status_at, ...depth } = queue;
     return {
       version: VERSION,
       node: process.version,
@@ -39,7 +39,7 @@ export function statusOperations(api: Api, { database, roles, clock, intake }: A
       warnings: factsOf(database).warnings,
       roles: (["receiver", "sync", "relay", "api"] as const).filter((role) => roles[role]),
       uptime_seconds: Math.floor(process.uptime()),
-      queue: { unmarked, due, running, oldest_due_seconds, subjects: by_status },
+      queue: { ...depth, subjects: by_status, subjects_at: by_status_at.toISOString() },
       relay,
       journal,
       quarantine,
@@ -72,6 +72,7 @@ const example = {
     running: 8,
     oldest_due_seconds: 0.4,
     subjects: { ok: 1284, needs_user: 17, retrying: 2 },
+    subjects_at: "2026-11-22T09:30:00.000Z",
   },
   relay: {
     undispatched: 0,
@@ -258,13 +259,14 @@ const Status = z
     queue: described(
       z.object({
         unmarked: described(z.number().int(), "Accepted webhooks that sync has not examined yet."),
-        due: described(z.number().int(), "Subjects that a worker could take now."),
+        due: described(z.number().int(), "Subjects that a worker could take now; counted up to 50001."),
         running: described(z.number().int(), "Subjects that a worker holds."),
         oldest_due_seconds: described(
           z.number(),
           "How long the oldest of these webhooks and of the due subjects has waited; 0 if none waits.",
         ),
         subjects: described(z.record(z.string(), z.number().int()), "Subjects by status."),
+        subjects_at: timestamp("When they were counted; with more than 50,000 it may be up to a minute ago."),
       }),
       "The sync queue, of all processes together.",
     ),

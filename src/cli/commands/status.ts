@@ -14,7 +14,7 @@ import {
 } from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/ledger/overdue.ts";
 import { silenceState, type SentListCounts, type StoppedIntegration } from "../../silence/stopped.ts";
-import { queueDepth } from "../../sync/queries.ts";
+import { queueDepth } from "../../sync/depth.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { askRunning, type RunningServer } from "../wiring/server-addresses.ts";
 import { stateOf } from "../output/describe.ts";

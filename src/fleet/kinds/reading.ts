@@ -4,7 +4,7 @@
  * less than half of a burst that Plaid's limits allow is left, of the job's integration if it is about one.
  */
 import { endpointsOf, resourcesOf } from "../../resources/index.ts";
-import { dueDepth } from "../../sync/queries.ts";
+import { dueDepth } from "../../sync/depth.ts";
 import { waitFor, type Context, type Member, type Outcome } from "../kind.ts";
 import { BUSY_ENDPOINTS, OTHERS_BEGUN } from "./reading-queries.ts";
 
