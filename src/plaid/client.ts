@@ -8,6 +8,7 @@ import type { Clock } from "../clock.ts";
 import { metrics } from "../metrics.ts";
 import { PlaidError, UNREADABLE_ANSWER, type PlaidErrorDetails } from "./errors.ts";
 import { storableJson } from "./json.ts";
+import { ExchangeFailed, exchangeText, type TextAnswer } from "./text-exchange.ts";
 
 const PLAID_VERSION = "2020-09-14";
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -60,6 +61,7 @@ export interface PlaidClient {
 /** Creates a client for one Plaid client id. It need not be closed. */
 export function createPlaidClient(options: PlaidClientOptions): PlaidClient {
   const { clock } = options;
+  const target = targetOf(options);
   const measured = async <T>(path: string, exchanging: Promise<T>): Promise<T> => {
     const start = clock.now();
     let outcome = "aborted";
@@ -74,20 +76,53 @@ export function createPlaidClient(options: PlaidClientOptions): PlaidClient {
       metrics.plaidSeconds.observe({ endpoint: path, outcome }, (clock.now() - start) / 1000);
     }
   };
-  const post: PlaidClient["post"] = (path, body, signal) =>
-    measured(path, exchange(options, path, body, signal, readJson));
+  const post: PlaidClient["post"] = (path, body, signal) => measured(path, askText(target, path, body, signal));
   return {
     post,
     postJson: async <T>(...args: Parameters<typeof post>) => JSON.parse((await post(...args)).text) as T,
-    file: (path, body, signal) => measured(path, exchange(options, path, body, signal, readFile)),
+    file: (path, body, signal) => measured(path, askFile(options, path, body, signal)),
   };
 }
 
-async function readJson({ statusCode, body }: Dispatcher.ResponseData): Promise<PlaidAnswer> {
-  const text = await body.text();
+/** What the requests of a client have in common. */
+interface Target {
+  /** null: the base URL is none */
+  url: URL | null;
+  headers: Readonly<Record<string, string>>;
+  timeoutMs: number;
+}
+
+const targetOf = ({ baseUrl, clientId, secret, timeoutMs }: PlaidClientOptions): Target => ({
+  url: URL.canParse(baseUrl) ? new URL(baseUrl) : null,
+  headers: {
+    "content-type": "application/json",
+    "plaid-client-id": clientId,
+    "plaid-secret": secret,
+    "plaid-version": PLAID_VERSION,
+  },
+  timeoutMs,
+});
+
+async function askText(
+  { url, headers, timeoutMs }: Target,
+  path: string,
+  body: object,
+  signal: AbortSignal | undefined,
+): Promise<PlaidAnswer> {
+  const { origin = "", pathname = "" } = url ?? {};
+  const request = { origin, path: pathname.replace(/\/$/, "") + path, headers, timeoutMs, signal };
+  const answer = await exchangeText(agent, { ...request, body: JSON.stringify(body) }).catch((error: unknown) => {
+    if (!(error instanceof ExchangeFailed)) throw error;
+    throw unreached(error.timedOut, error.statusCode, error.cause);
+  });
+  const { statusCode, text } = answer;
+  if (statusCode < 200 || statusCode > 299) throw refusal(path, body, answer);
   if (!text.trimStart().startsWith("{")) throw unreadable(statusCode);
   return { text: storableJson(text), requestId: requestIdIn(text) };
 }
+
+const unreached = (timedOut: boolean, httpStatus: number | null, cause: unknown): PlaidError =>
+  new PlaidError({ errorType: "NETWORK", errorCode: timedOut ? "TIMEOUT" : "UNREACHABLE", httpStatus, cause });
 
 /** The beginning of a file; its bytes are still to come. */
 async function readFile({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<PlaidFile> {
@@ -99,36 +134,31 @@ async function readFile({ statusCode, headers, body }: Dispatcher.ResponseData):
   throw unreadable(statusCode);
 }
 
-async function exchange<T>(
-  { baseUrl, clientId, secret, timeoutMs }: PlaidClientOptions,
+async function askFile(
+  options: PlaidClientOptions,
   path: string,
   body: object,
   signal: AbortSignal | undefined,
-  read: (response: Dispatcher.ResponseData) => Promise<T>,
-): Promise<T> {
-  const timeout = AbortSignal.timeout(timeoutMs);
+): Promise<PlaidFile> {
+  const timeout = AbortSignal.timeout(options.timeoutMs);
   let status: number | null = null;
   try {
-    const response = await request(baseUrl + path, {
+    const response = await request(options.baseUrl + path, {
       method: "POST",
       dispatcher: agent,
-      headers: {
-        "content-type": "application/json",
-        "plaid-client-id": clientId,
-        "plaid-secret": secret,
-        "plaid-version": PLAID_VERSION,
-      },
+      headers: targetOf(options).headers,
       body: JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
-    status = response.statusCode;
-    if (status < 200 || status > 299) throw refusal(path, body, response, await response.body.text());
-    return await read(response);
+    const { statusCode, headers } = response;
+    status = statusCode;
+    if (status < 200 || status > 299)
+      throw refusal(path, body, { statusCode, headers, text: await response.body.text() });
+    return await readFile(response);
   } catch (error) {
     if (error instanceof PlaidError) throw error;
     signal?.throwIfAborted();
-    const errorCode = timeout.aborted ? "TIMEOUT" : "UNREACHABLE";
-    throw new PlaidError({ errorType: "NETWORK", errorCode, httpStatus: status, cause: error });
+    throw unreached(timeout.aborted, status, error);
   }
 }
 
@@ -148,7 +178,7 @@ function unreadable(httpStatus: number, retryAfterSeconds?: number): PlaidError 
 const RETRY_AFTER_MAX_SECONDS = 3600;
 
 /** The seconds of a Retry-After header, which holds either seconds or a date (RFC 9110, 10.2.3). */
-function retryAfterOf({ headers }: Dispatcher.ResponseData): number | undefined {
+function retryAfterOf({ headers }: TextAnswer): number | undefined {
   const [header] = [headers["retry-after"]].flat();
   if (header === undefined) return undefined;
   const seconds = /^\d+$/.test(header.trim()) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
@@ -156,8 +186,8 @@ function retryAfterOf({ headers }: Dispatcher.ResponseData): number | undefined 
 }
 
 /** The PlaidError in an answer that is not 2xx. */
-function refusal(path: string, sent: object, response: Dispatcher.ResponseData, text: string): PlaidError {
-  const error = parseObject(text);
+function refusal(path: string, sent: object, response: TextAnswer): PlaidError {
+  const error = parseObject(response.text);
   const retryAfter = retryAfterOf(response);
   if (typeof error?.["error_type"] !== "string" || typeof error["error_code"] !== "string")
     return unreadable(response.statusCode, retryAfter);
