@@ -13,7 +13,7 @@ import { Client, Pool, type ClientBase, type ClientConfig, type PoolClient } fro
 import { TartanError } from "../../errors.ts";
 import type { FailureLog } from "../../failure-log.ts";
 import type { Logger } from "../../logger.ts";
-import { drop, flyTogether, send, wasDropped, within } from "./exchange.ts";
+import { commit, drop, explained, flyTogether, send, wasDropped, within } from "./exchange.ts";
 import { isConnectionFailure, translateFailure } from "../failures.ts";
 import { CONNECT_MS, GRACE_MS, LIMITS, POOL_WAIT_MS, settingsOf, type Work } from "./limits.ts";
 import type { Queryable, Result, Statement } from "../types.ts";
@@ -130,12 +130,19 @@ export class BoundedPool implements Queryable, AsyncDisposable {
     statement: string | Statement,
     values?: readonly unknown[],
   ): Promise<Result<Row>> {
-    // Those that were sent before it may take their time first.
-    const waiting = this.#watch.begin(client, this.#pids.get(client) ?? 0);
-    try {
+    return await this.#watched(client, LIMITS[work].statementMs, () => {
       flyTogether(client);
-      const answer = send<Row>(client, statement, values, !this.#pooled);
-      return await within(client, (LIMITS[work].statementMs + GRACE_MS) * waiting, answer);
+      return send<Row>(client, statement, values, !this.#pooled);
+    });
+  }
+
+  /** Drops the connection when the answer to what `sending` sends takes longer than `ms` and the grace. */
+  async #watched<T>(client: ClientBase, ms: number, sending: () => Promise<T>): Promise<T> {
+    this.#watch.begin(client, this.#pids.get(client) ?? 0, ms + GRACE_MS);
+    try {
+      return await sending();
+    } catch (error) {
+      throw explained(client, error);
     } finally {
       this.#watch.end(client);
     }
@@ -204,15 +211,9 @@ export class BoundedPool implements Queryable, AsyncDisposable {
 
   /** When the connection is lost here, it is unknown whether Postgres committed; the error is that of a lost connection. */
   async #commit(client: ClientBase, work: Work): Promise<void> {
-    this.#watch.begin(client, this.#pids.get(client) ?? 0);
-    try {
-      const { command } = await within(client, LIMITS[work].statementMs + GRACE_MS, client.query("commit"));
-      // Postgres answers the COMMIT of a transaction in which a statement failed with a silent ROLLBACK.
-      if (command !== "COMMIT")
-        throw new TartanError("internal", "a statement failed unnoticed; nothing was committed");
-    } finally {
-      this.#watch.end(client);
-    }
+    const isCommitted = await this.#watched(client, LIMITS[work].statementMs, () => commit(client));
+    // Postgres answers the COMMIT of a transaction in which a statement failed with a silent ROLLBACK.
+    if (!isCommitted) throw new TartanError("internal", "a statement failed unnoticed; nothing was committed");
   }
 
   /** A connection that failed is thrown away; one whose statement Postgres rejected goes back to the pool. */

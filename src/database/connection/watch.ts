@@ -1,12 +1,15 @@
 /**
- * Finds connections that were cut silently. For statements that take longer than a few seconds it asks Postgres, over a new
+ * Drops a connection whose statement has no answer at its limit, with one timer for all of them: one for each statement cost a run of sync a
+ * fiftieth of its processor time.
+ *
+ * And finds connections that were cut silently. For statements that take longer than a few seconds it asks Postgres, over a new
  * connection, whether it is working on them. A server that is not, or that cannot be reached either, will not answer: the
  * watch drops the connection long before the statement's own limit. A server or pooler that accepts the new connection and
  * does not answer in time may be busy, so the watch drops nothing then.
  */
 import { Client, type ClientBase, type ClientConfig } from "pg";
 import { CONNECT_MS } from "./limits.ts";
-import { drop, endClient, socketOf, within } from "./exchange.ts";
+import { drop, endClient, READ_FIRST_MS, socketOf, within } from "./exchange.ts";
 import { codeOf, isUnreachable } from "../failures.ts";
 
 const CHECK_EVERY_MS = 1_000;
@@ -14,13 +17,20 @@ const SUSPECT_AFTER_MS = 3_000;
 /** An answer that is on its way looks like a missing one, but only at one check. */
 const SUSPICIONS = 2;
 
+/** When a statement has to have its answer. */
+interface Deadline {
+  at: number;
+  ms: number;
+}
+
+/** A connection whose statements have no answer yet. */
 interface WatchedStatement {
   pid: number;
   since: number;
   bytesRead: number;
   suspicions: number;
-  /** statements that were sent and have no answer yet */
-  sent: number;
+  /** of the statements that were sent and have no answer yet, in the order of their answers */
+  deadlines: Deadline[];
 }
 
 /** A backend waits for its client when it has answered, or cannot send its answer. A hidden state proves nothing. */
@@ -37,6 +47,9 @@ export class Watch implements Disposable {
   readonly #waiting = new Map<ClientBase, WatchedStatement>();
   readonly #timer: NodeJS.Timeout;
   #checking = false;
+  /** fires at the earliest deadline, or before it */
+  #alarm: NodeJS.Timeout | undefined;
+  #alarmAt = Infinity;
 
   /** @param configs how to reach the server, the best way first: past a pooler, then as the statements themselves do */
   constructor(configs: readonly ClientConfig[], onDrop: () => void) {
@@ -47,24 +60,52 @@ export class Watch implements Disposable {
 
   /**
    * @param pid the server process that works on the statement
-   * @returns how many statements of the connection have no answer yet, this one included
+   * @param ms how long its answer may take; those that were sent before it on the connection may take as long first
    */
-  begin(client: ClientBase, pid: number): number {
-    const waiting = this.#waiting.get(client);
-    if (waiting) return (waiting.sent += 1);
-    const { bytesRead } = socketOf(client);
-    this.#waiting.set(client, { pid, since: performance.now(), bytesRead, suspicions: 0, sent: 1 });
-    return 1;
+  begin(client: ClientBase, pid: number, ms: number): void {
+    const now = performance.now();
+    let waiting = this.#waiting.get(client);
+    if (!waiting) {
+      waiting = { pid, since: now, bytesRead: socketOf(client).bytesRead, suspicions: 0, deadlines: [] };
+      this.#waiting.set(client, waiting);
+    }
+    const longest = ms * (waiting.deadlines.length + 1);
+    waiting.deadlines.push({ at: now + longest, ms: longest });
+    this.#setAlarm(now + longest);
   }
 
-  /** One of the statements has its answer. */
+  /** The earliest of the statements has its answer. */
   end(client: ClientBase): void {
     const waiting = this.#waiting.get(client);
     if (!waiting) return;
-    waiting.sent -= 1;
+    waiting.deadlines.shift();
     waiting.since = performance.now();
     waiting.suspicions = 0;
-    if (waiting.sent === 0) this.#waiting.delete(client);
+    if (waiting.deadlines.length === 0) this.#waiting.delete(client);
+  }
+
+  #setAlarm(at: number): void {
+    if (at >= this.#alarmAt) return;
+    clearTimeout(this.#alarm);
+    this.#alarmAt = at;
+    this.#alarm = setTimeout(() => this.#dropLate(), at - performance.now()).unref();
+  }
+
+  #dropLate(): void {
+    this.#alarmAt = Infinity;
+    const now = performance.now();
+    let next = Infinity;
+    for (const [client, { deadlines }] of this.#waiting) {
+      for (const deadline of deadlines)
+        if (deadline.at > now) next = Math.min(next, deadline.at);
+        else setTimeout(() => this.#dropUnlessAnswered(client, deadline), READ_FIRST_MS).unref();
+    }
+    if (next < Infinity) this.#setAlarm(next);
+  }
+
+  #dropUnlessAnswered(client: ClientBase, deadline: Deadline): void {
+    if (this.#waiting.get(client)?.deadlines.includes(deadline))
+      drop(client, `it did not answer within ${deadline.ms / 1000} s`);
   }
 
   async #check(): Promise<void> {
@@ -103,6 +144,7 @@ export class Watch implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#alarm);
   }
 }
 
