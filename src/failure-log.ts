@@ -4,7 +4,8 @@
  *
  *   working → (failed) said at once → failing, said once a minute with the number of failures → (worked) said once → working
  *
- * What fails and works in turn is said once in ten seconds.
+ * What fails and works in turn is said once in ten seconds. That it works again is a warning too, so that a log without lines of the level
+ * info has the end of each trouble that it has the beginning of.
  */
 import type { Logger } from "./logger.ts";
 
@@ -12,7 +13,7 @@ const SAY_EVERY_MS = 60_000;
 const SAY_AGAIN_MS = 10_000;
 
 export class FailureLog {
-  readonly #logger: Pick<Logger, "warn" | "error" | "info">;
+  readonly #logger: Pick<Logger, "warn" | "error">;
   readonly #level: "warn" | "error";
   #since: number | null = null;
   /** whether there is a line about this failure */
@@ -21,7 +22,7 @@ export class FailureLog {
   #said: number | null = null;
   #unsaid = 0;
 
-  constructor(logger: Pick<Logger, "warn" | "error" | "info">, level: "warn" | "error" = "warn") {
+  constructor(logger: Pick<Logger, "warn" | "error">, level: "warn" | "error" = "warn") {
     this.#logger = logger;
     this.#level = level;
   }
@@ -50,7 +51,7 @@ export class FailureLog {
     const seconds = Math.round((performance.now() - this.#since) / 1000);
     this.#since = null;
     this.#unsaid = 0;
-    if (this.#saidThis) this.#logger.info({ after_s: seconds }, message);
+    if (this.#saidThis) this.#logger.warn({ after_s: seconds }, message);
     this.#saidThis = false;
   }
 }

@@ -4,11 +4,11 @@ import { FailureLog } from "../src/failure-log.ts";
 
 function recorded() {
   const lines: { level: number; msg: string; failures?: number; after_s?: number }[] = [];
-  const logger = pino({ level: "info" }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const logger = pino({ level: "warn" }, { write: (line: string) => void lines.push(JSON.parse(line)) });
   return { lines, log: new FailureLog(logger) };
 }
 
-it("work that fails for ten minutes says so at once and once a minute, and says once that it works again", () => {
+it("a log of warnings says of work that fails for ten minutes so at once and once a minute, and says once that it works again", () => {
   vi.useFakeTimers();
   try {
     const { lines, log } = recorded();

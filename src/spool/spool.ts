@@ -331,7 +331,8 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
     this.#since = null;
     this.#trouble = null;
     this.#file.forget();
-    this.#options.logger.info(
+    // As loud as its beginning: a log of warnings has both.
+    this.#options.logger.warn(
       { ...this.#drain.takeCounts(), seconds },
       "the spool is drained; webhooks go to Postgres again",
     );

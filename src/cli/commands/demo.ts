@@ -71,7 +71,7 @@ async function demo(core: Core, { items, fresh }: DemoFlags, stopped: Promise<un
     fromTheStart: !goesOn,
     signal: stop.signal,
     onWebhook: story.webhook,
-  });
+  }).catch((error: unknown) => core.logger.error({ error }, "the live log of webhooks has ended; all else goes on"));
   await begin(Number(items));
   world.simulator.control.startActivity({ everyMs: ACTIVITY_EVERY_MS });
   await stopped;

@@ -34,6 +34,7 @@ import { openCaches } from "./caches.ts";
 import type { Core } from "./core.ts";
 import { recordsOf } from "./engines.ts";
 import { openReceiving, type Receiving } from "./receiving.ts";
+import { announce } from "./server-addresses.ts";
 import { janitorOptions } from "./upkeep.ts";
 
 export const ROLES = ["receiver", "sync", "relay", "api"] as const;
@@ -179,7 +180,10 @@ async function answer(core: Core, roles: readonly Role[], receiving: Receiving):
   const replaced = door.serve(server);
   replaced.catch((error: unknown) => logger.error({ error }, "the handler of an outage could not be closed"));
   const url = before ?? (await door.listen(config));
-  if (before === null) await register(core, factsOf(core, roles, url));
+  if (before === null) {
+    await register(core, factsOf(core, roles, url));
+    await announce(core, { url, roles });
+  }
   // It accepts nothing new before the roles stop, however early it was opened.
   closer.defer(() => door.close());
   return url;

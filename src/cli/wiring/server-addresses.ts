@@ -13,6 +13,7 @@ import type { Logger } from "../../logger.ts";
 import type { Closer } from "./closer.ts";
 
 const Address = z.object({ pid: z.number(), host: z.string(), url: z.string(), roles: z.array(z.string()) });
+type Address = z.infer<typeof Address>;
 
 const Ready = z.object({
   status: z.enum(["ready", "not_ready"]),
@@ -32,7 +33,7 @@ const Ready = z.object({
 });
 
 /** A server that answers, as it describes itself. */
-export type RunningServer = z.infer<typeof Address> & { ready: z.infer<typeof Ready> };
+export type RunningServer = Address & { ready: z.infer<typeof Ready> };
 
 /** Its answer needs no query of Postgres that takes longer. */
 const ANSWER_MS = 4_000;
@@ -59,11 +60,24 @@ export async function announce(
 /** Removes the files of processes of this machine that were killed. */
 async function removeDead(folder: string): Promise<void> {
   for (const { file, address } of await readAll(folder)) {
-    if (address === null || (address.host === hostname() && !isAlive(address.pid))) await rm(file, { force: true });
+    if (address === null || (isOfThisHost(address) && !isAlive(address.pid))) await rm(file, { force: true });
   }
 }
 
-async function readAll(folder: string): Promise<{ file: string; address: z.infer<typeof Address> | null }[]> {
+const isOfThisHost = ({ host }: Address): boolean => host === hostname();
+
+/**
+ * A container that was killed leaves its file in the volume, and the next one has the same URL under another host name. Asked twice, its
+ * server would count as two.
+ */
+function oneOfEachUrl(addresses: readonly Address[]): Address[] {
+  const byUrl = new Map<string, Address>();
+  for (const address of addresses)
+    if (!byUrl.has(address.url) || (isOfThisHost(address) && isAlive(address.pid))) byUrl.set(address.url, address);
+  return [...byUrl.values()];
+}
+
+async function readAll(folder: string): Promise<{ file: string; address: Address | null }[]> {
   const names = await readdir(folder).catch(() => [] as string[]);
   const files = names.filter((name) => name.endsWith(".json")).map((name) => join(folder, name));
   return await Promise.all(
@@ -94,7 +108,7 @@ function isAlive(pid: number): boolean {
 /** The servers of the data directory that answer now, each as its /readyz says. Takes a few seconds at most. */
 export async function askRunning(dataDir: string): Promise<RunningServer[]> {
   const addresses = (await readAll(folderIn(dataDir))).flatMap(({ address }) => address ?? []);
-  const asked = addresses.map(async (address) => {
+  const asked = oneOfEachUrl(addresses).map(async (address) => {
     const signal = AbortSignal.timeout(ANSWER_MS);
     const answer = await fetch(`${address.url}/readyz`, { signal }).catch(() => null);
     const ready = answer === null ? null : parse(Ready, await answer.text().catch(() => ""));

@@ -37,7 +37,6 @@ export async function start(given: NodeJS.ProcessEnv, roles: readonly Role[]): P
     // What was deleted while Postgres was away is not found any more; lookups and the next reload do the same later.
     await receiving?.directory.reload().catch(() => undefined);
     const running = receiving === undefined ? await serve(core, roles) : await serveBehind(receiving, { core, roles });
-    if (receiving === undefined) await announce(base, { url: running.url, roles });
     return { core, running, [Symbol.asyncDispose]: () => base[Symbol.asyncDispose]() };
   } catch (error) {
     await base[Symbol.asyncDispose]();

@@ -1,5 +1,5 @@
 /** `npm start`: what a newcomer sees, on an embedded Postgres of its own, until Ctrl-C. */
-import { mkdtempSync, rmSync, existsSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -45,6 +45,8 @@ it("the demo links and mirrors items, notifies an application, has items with no
 
   const beside = await runTartan(env, ["items", "list", "--json"]);
   expect((JSON.parse(beside.stdout) as { data: unknown[] }).data).toHaveLength(4);
+  // With it `tartan status` finds the demo while Postgres is away.
+  expect(readdirSync(join(folder, "processes"))).toHaveLength(1);
   const second = await runTartan(env, ["up"]);
   expect(second.code).toBe(1);
   expect(second.stderr).toContain("data_dir_in_use");
