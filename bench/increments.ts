@@ -69,7 +69,7 @@ async function small(): Promise<Row[]> {
     };
     if (round > 0) rounds.push(measured);
     const { run, kept: byHand } = measured;
-    tell(`${told("runs", run)}; ${told("the same promises", byHand)}; ${told("bare", measured.bare)}`);
+    tell(`${figures("runs", run)}; ${figures("the same promises", byHand)}; ${figures("bare", measured.bare)}`);
   }
   return rowsOf(rounds);
 }
@@ -110,7 +110,7 @@ function rowsOf(rounds: readonly Measured[]): Row[] {
 
 const msOf = ({ nodeMs, postgresMs }: Round): string => `${nodeMs.toFixed(2)} + ${postgresMs.toFixed(2)} ms`;
 
-const told = (what: string, { perSecond, nodeMs, postgresMs }: Round): string =>
+const figures = (what: string, { perSecond, nodeMs, postgresMs }: Round): string =>
   `${what} ${rate(perSecond)}, ${nodeMs.toFixed(2)} + ${postgresMs.toFixed(2)} ms of the processor each`;
 
 function meanOf(rounds: readonly Round[]): Round {

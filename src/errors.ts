@@ -64,7 +64,7 @@ export interface ErrorDetails {
   fields?: Record<string, string>;
   /** seconds after which a repeat may succeed; sent as Retry-After */
   retryAfterSeconds?: number;
-  /** true where somebody can mend it while the process waits, such as a full disk; false where it takes another process or another version */
+  /** true where somebody can fix it while the process waits, such as a full disk; false where it takes another process or another version */
   mayPass?: boolean;
   cause?: unknown;
 }

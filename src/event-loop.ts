@@ -1,6 +1,6 @@
 /**
  * Measures how long the event loop is blocked: how much later than due a timer fires. All work of a process shares one event loop, so
- * whatever blocks it delays the answer to each webhook.
+ * a task that blocks it delays the answer to each webhook.
  *
  * Reading a metric resets nothing, so any number of scrapers see the same values. The gauges cover the last 30 to 60 seconds: a
  * scraper that comes twice a minute misses no stall. The histogram counts each second since the start by its longest delay.
@@ -8,7 +8,7 @@
 import { monitorEventLoopDelay, type IntervalHistogram } from "node:perf_hooks";
 import { metrics } from "./metrics.ts";
 
-/** How often the timer is due. A finer one costs more than it tells. */
+/** How often the timer is due. A finer one costs more than it is worth. */
 const RESOLUTION_MS = 10;
 const SECOND_MS = 1000;
 /** After so many seconds one of the two histograms of the gauges begins anew, so the other one has at least as many. */

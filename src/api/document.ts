@@ -29,7 +29,7 @@ export async function makeDocument(): Promise<Buffer> {
   return made;
 }
 
-/** Stands in for whatever the routes would use to answer: nothing is asked of them here. */
+/** Stands in for all that the routes would use to answer: they answer nothing here. */
 const NOBODY_ASKS = new Proxy(() => undefined, {
   get: () => NOBODY_ASKS,
   apply: () => NOBODY_ASKS,

@@ -18,7 +18,7 @@ import { answerUnrouted } from "./http/methods.ts";
 import { validatorCompiler } from "./http/validation.ts";
 import { probes } from "./nouns/probes.ts";
 import { restApi } from "./rest.ts";
-import type { ApiDeps } from "./http/operation.ts";
+import type { Api, ApiDeps } from "./http/operation.ts";
 
 export type ServerDeps = Omit<ApiDeps, "publicUrl"> &
   Omit<ReceiverDeps, "allowedSources"> & {
@@ -37,21 +37,12 @@ const BODY_LIMIT = 1024 * 1024;
  * @throws TartanError `config_invalid` with the entries of trustedProxies or allowedSources that are not usable
  */
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
-  const { config, roles, database, logger, door } = deps;
+  const { roles } = deps;
   const app = newInstance(deps);
   answerUnrouted(app, (path) => hintFor(path, roles));
-  if (roles.receiver) await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
-  await app.register(async (scope) => {
-    scope.setValidatorCompiler(validatorCompiler);
-    scope.setSerializerCompiler(serializerCompiler);
-    const typed = scope.withTypeProvider<ZodTypeProvider>();
-    if (roles.api) await restApi(typed, { ...deps, publicUrl: () => publicUrl(deps) });
-    await typed.register(async (inner) => probes(inner, { roles, database, intake: deps.intake, logger }));
+  return await compose(app, deps, async (scope) => {
+    if (roles.api) await restApi(scope, { ...deps, publicUrl: () => publicUrl(deps) });
   });
-  // Hooks run in reverse order: registered last, so that what the others close is closed when nobody uses it any more.
-  app.addHook("onClose", () => door.answered(app));
-  await app.ready();
-  return app;
 }
 
 type OutageDeps = Omit<ReceiverDeps, "allowedSources"> &
@@ -63,18 +54,29 @@ type OutageDeps = Omit<ReceiverDeps, "allowedSources"> &
  * @throws TartanError as `createServer` does
  */
 export async function createOutageServer(deps: OutageDeps): Promise<FastifyInstance> {
-  const { config, roles, database, logger, door, intake } = deps;
+  const { roles } = deps;
   const app = newInstance(deps);
-  if (!roles.api) answerUnrouted(app, (path) => hintFor(path, roles));
-  else answerAll(app, unreached);
-  await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
+  if (roles.api) answerAll(app, unreached);
+  else answerUnrouted(app, (path) => hintFor(path, roles));
+  return await compose(app, deps);
+}
+
+/** Adds the intake, the probes and what `more` adds beside them, each in a context of its own. */
+async function compose(
+  app: FastifyInstance,
+  deps: OutageDeps,
+  more: (scope: Api) => Promise<void> = async () => undefined,
+): Promise<FastifyInstance> {
+  const { config, roles, database, logger, door, intake } = deps;
+  if (roles.receiver) await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
   await app.register(async (scope) => {
     scope.setValidatorCompiler(validatorCompiler);
     scope.setSerializerCompiler(serializerCompiler);
-    await scope
-      .withTypeProvider<ZodTypeProvider>()
-      .register(async (inner) => probes(inner, { roles, database, intake, logger }));
+    const typed = scope.withTypeProvider<ZodTypeProvider>();
+    await more(typed);
+    await typed.register(async (inner) => probes(inner, { roles, database, intake, logger }));
   });
+  // Hooks run in reverse order: registered last, so that what the others close is closed when nobody uses it any more.
   app.addHook("onClose", () => door.answered(app));
   await app.ready();
   return app;
@@ -94,13 +96,13 @@ const unreached = (): TartanError =>
   );
 
 function checkProxies(trusted: readonly string[]): void {
-  const faults = trusted.filter((entry) => {
+  const invalid = trusted.filter((entry) => {
     const [address = "", bits = "0", ...more] = entry.split("/");
     const version = isIP(address);
     return version === 0 || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (version === 4 ? 32 : 128);
   });
-  if (faults.length === 0) return;
-  const message = `TARTAN_TRUSTED_PROXIES: ${faults.join(", ")}: neither an address nor a CIDR range.`;
+  if (invalid.length === 0) return;
+  const message = `TARTAN_TRUSTED_PROXIES: ${invalid.join(", ")}: neither an address nor a CIDR range.`;
   throw new TartanError("config_invalid", message, { fields: { TARTAN_TRUSTED_PROXIES: message } });
 }
 

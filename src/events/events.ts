@@ -53,7 +53,7 @@ export async function recordQuietly(tx: Queryable, events: readonly (NewEvent | 
   return await recordRest(tx, await recordMade(tx, events));
 }
 
-/** Events of which those that Postgres builds are recorded, and the others are not yet. */
+/** Those events that Postgres builds are recorded; the others are not yet. */
 export interface HalfRecorded {
   given: readonly { n: number; event: NewEvent }[];
   made: readonly { n: number; id: string }[];

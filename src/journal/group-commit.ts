@@ -58,7 +58,7 @@ interface GroupCommitOptions {
   hint: Hint;
   /** journals the first of a repeated webhook where it waits unproven */
   settleRepeated?: (repeated: readonly Repeated[]) => Promise<void>;
-  /** is told of each batch, so that other work gives way */
+  /** learns of each batch, so that other work gives way */
   pressure?: Pressure;
 }
 

@@ -42,7 +42,7 @@ export interface IntakeOptions {
   /** what the quarantine of one integration may hold; null or absent: unproven webhooks are not kept */
   quarantine?: QuarantineBounds | null;
   logger: Logger;
-  /** is told of each batch of webhooks */
+  /** learns of each batch of webhooks */
   pressure?: Pressure;
 }
 

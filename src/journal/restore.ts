@@ -9,7 +9,7 @@
  *              than LOCKED_MAX of them → the batch must be restored again
  *            → waited in vain for a table or an integration → the batch must be restored again
  *
- * The sender may have been refused after all, or sent the same to another process: whatever is stored already is passed over. What is
+ * The sender may have been refused after all, or sent the same to another process: what is stored already is passed over. What is
  * being stored by a transaction that has not ended is waited for, as long as a lock may be waited for.
  */
 import { sqlStateOf } from "../database/failures.ts";

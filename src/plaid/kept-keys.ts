@@ -1,21 +1,17 @@
 /**
- * The table of verification keys with a copy on disk: the same three statements, which also work while Postgres is away. No answer of
- * Postgres is awaited for longer than the sender can wait. The copy says of each key what the table knows of it:
+ * The table of verification keys with a copy on disk, which also works while Postgres is away. No answer of Postgres is awaited for longer than the sender can wait. The copy says of each key what the table knows of it:
  *
  *   (fetched from Plaid) → fetched → (written to the table) → stored → (Plaid withdrew it) dropped → (deleted from the table) forgotten
  *
  * What the table does not know yet is written every ten seconds until it is. It is in the copy meanwhile, so a restart forgets neither a
  * new key nor that Plaid withdrew one.
  */
-import type { JsonWebKey } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import type { Queryable, Result, Statement } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
 import { FailureLog } from "../failure-log.ts";
 import type { Logger } from "../logger.ts";
 import type { Kept } from "../model/kept.ts";
-import { DROP_KEY, LOAD_KEYS, SAVE_KEY } from "./queries.ts";
+import type { KeyTable, StoredKey } from "./key-table.ts";
 
 /** Plaid waits 10 s for the answer to its webhook, and the key may still have to be fetched from Plaid. */
 const PATIENCE_MS = 1_500;
@@ -35,37 +31,24 @@ export type KeptKey = z.infer<typeof KeptKey>;
 
 export const KeptKeys = z.array(KeptKey);
 
-interface StoredKey {
-  kid: string;
-  jwk: JsonWebKey;
-  expired_at: Date | null;
-  fetched_at: Date;
-}
-
 interface KeptKeysOptions {
-  database: Queryable;
+  table: KeyTable;
   kept: Kept<KeptKey[]>;
   logger: Logger;
   /** the pause until what the table does not know is written again, ms (10,000) */
   writeAgainMs?: number;
 }
 
-/** Reads the copy, and returns what `openVerificationKeys` takes as its database. Disposing it stops its writes. */
-export async function openKeptKeys(options: KeptKeysOptions): Promise<Queryable & AsyncDisposable> {
-  const table = new KeyTable(options);
+/** Reads the copy, and returns a table that never throws. Disposing it stops its writes. */
+export async function openKeptKeys(options: KeptKeysOptions): Promise<KeyTable & AsyncDisposable> {
+  const table = new KeptTable(options);
   await table.open();
-  return {
-    [Symbol.asyncDispose]: async () => table.close(),
-    query: async <Row>(statement: string | Statement, values: readonly unknown[] = []) => {
-      const rows = await table.run(statement as Statement, values);
-      return { rows: rows as Row[], rowCount: rows.length } satisfies Result<Row>;
-    },
-  };
+  return table;
 }
 
 const nameOf = ({ plaid_url, kid }: Pick<KeptKey, "plaid_url" | "kid">): string => `${plaid_url} ${kid}`;
 
-class KeyTable {
+class KeptTable implements KeyTable, AsyncDisposable {
   readonly #options: KeptKeysOptions;
   readonly #keys = new Map<string, KeptKey>();
   readonly #log: FailureLog;
@@ -82,21 +65,13 @@ class KeyTable {
     if ([...this.#keys.values()].some(isUnwritten)) this.#writeLater();
   }
 
-  close(): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#writing);
   }
 
-  async run(statement: Statement, values: readonly unknown[]): Promise<StoredKey[]> {
-    if (statement === LOAD_KEYS) return await this.#load(String(values[0]));
-    if (statement === SAVE_KEY) await this.#save(values);
-    else if (statement === DROP_KEY) await this.#drop(String(values[0]), String(values[1]));
-    else throw new TartanError("internal", "only the statements of verification keys are known here");
-    return [];
-  }
-
-  async #load(plaidUrl: string): Promise<StoredKey[]> {
-    const stored = await this.#ask<StoredKey>(LOAD_KEYS, [plaidUrl]);
+  async load(plaidUrl: string): Promise<StoredKey[]> {
+    const stored = await this.#ask((table) => table.load(plaidUrl));
     if (stored !== null) this.#merge(plaidUrl, stored);
     const usable = [...this.#keys.values()].filter(({ state }) => state !== "dropped");
     return usable.filter(({ plaid_url }) => plaid_url === plaidUrl).map(toStored);
@@ -116,18 +91,11 @@ class KeyTable {
     void this.#writeAll();
   }
 
-  async #save([plaidUrl, kid, jwk, expired, fetched]: readonly unknown[]): Promise<void> {
-    await this.#keep({
-      plaid_url: String(plaidUrl),
-      kid: String(kid),
-      jwk: JSON.parse(String(jwk)) as Record<string, unknown>,
-      expired_at: expired instanceof Date ? expired.getTime() : null,
-      fetched_at: (fetched as Date).getTime(),
-      state: "fetched",
-    });
+  async save(plaidUrl: string, key: StoredKey): Promise<void> {
+    await this.#keep({ ...toKept(plaidUrl, key), state: "fetched" });
   }
 
-  async #drop(plaid_url: string, kid: string): Promise<void> {
+  async drop(plaid_url: string, kid: string): Promise<void> {
     await this.#keep({ plaid_url, kid, jwk: {}, expired_at: null, fetched_at: 0, state: "dropped" });
   }
 
@@ -139,13 +107,12 @@ class KeyTable {
 
   /** @returns false where the table did not answer, and is asked again later */
   async #write(key: KeptKey): Promise<boolean> {
-    const { plaid_url, kid, jwk, expired_at, fetched_at, state } = key;
-    const expired = expired_at === null ? null : new Date(expired_at);
-    const answer =
-      state === "dropped"
-        ? await this.#ask(DROP_KEY, [plaid_url, kid])
-        : await this.#ask(SAVE_KEY, [plaid_url, kid, JSON.stringify(jwk), expired, new Date(fetched_at)]);
-    if (answer === null) {
+    const { plaid_url, kid, state } = key;
+    const isWritten = await this.#ask(async (table) => {
+      await (state === "dropped" ? table.drop(plaid_url, kid) : table.save(plaid_url, toStored(key)));
+      return true;
+    });
+    if (isWritten === null) {
       this.#writeLater();
       return false;
     }
@@ -171,13 +138,13 @@ class KeyTable {
   }
 
   /** @returns null where Postgres does not answer in time */
-  async #ask<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[] | null> {
+  async #ask<T>(question: (table: KeyTable) => Promise<T>): Promise<T | null> {
     const over = new AbortController();
     const late = delay(PATIENCE_MS, null, { signal: over.signal, ref: false }).catch(() => null);
-    const answer = this.#options.database.query<Row>(statement, values).then(
-      ({ rows }) => {
+    const answer = question(this.#options.table).then(
+      (answered) => {
         this.#log.worked("the stored verification keys can be reached again");
-        return rows;
+        return answered;
       },
       (error: unknown) => {
         this.#log.failed(

@@ -1,5 +1,6 @@
 /** Plaid's answer about a verification key, and the key in it. */
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
+import type { StoredKey } from "./key-table.ts";
 
 export interface KnownKey {
   key: KeyObject;
@@ -14,13 +15,19 @@ export interface KeyAnswer {
   key?: JsonWebKey & { kid?: unknown; alg?: unknown; expired_at?: unknown };
 }
 
-/** A row of `tartan.verification_keys`. */
-export interface StoredKey {
-  kid: string;
-  jwk: JsonWebKey;
-  expired_at: Date | null;
-  fetched_at: Date;
+/** A key as it is kept in memory; null where the stored one is no P-256 key. */
+export function toKnown({ jwk, expired_at, fetched_at }: StoredKey): KnownKey | null {
+  const imported = importKey(jwk);
+  const expiresAt = expired_at?.getTime() ?? Number.POSITIVE_INFINITY;
+  return imported && { ...imported, expiresAt, checkedAt: fetched_at.getTime() };
 }
+
+export const toStored = (kid: string, { jwk, expiresAt, checkedAt }: KnownKey): StoredKey => ({
+  kid,
+  jwk,
+  expired_at: Number.isFinite(expiresAt) ? new Date(expiresAt) : null,
+  fetched_at: new Date(checkedAt),
+});
 
 /** The key in Plaid's answer about `keyId`; null where it holds no usable P-256 key of this kid. */
 export function readKey({ key: jwk }: KeyAnswer, keyId: string, now: number): KnownKey | null {
@@ -33,7 +40,7 @@ export function readKey({ key: jwk }: KeyAnswer, keyId: string, now: number): Kn
 }
 
 /** The key of a JWK; null where it is no P-256 key. */
-export function importKey({ kty, crv, x, y }: JsonWebKey): Pick<KnownKey, "key" | "jwk"> | null {
+function importKey({ kty, crv, x, y }: JsonWebKey): Pick<KnownKey, "key" | "jwk"> | null {
   if (kty !== "EC" || crv !== "P-256" || x === undefined || y === undefined) return null;
   const jwk = { kty, crv, x, y };
   try {

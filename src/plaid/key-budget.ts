@@ -6,7 +6,7 @@
  *   open      for any kid, the first that comes
  *   repeated  for kids that were refused before: a flood of made-up kids uses each once, a real key signs every webhook
  *   vouched   for Plaid's addresses and those that recently sent a proven webhook; forgers at other addresses cannot use it
- *   waiting   for kids of webhooks that wait unproven, each of which one of the other shares has admitted
+ *   waiting   for kids of webhooks that wait unproven; one of the other shares has admitted each of them before
  */
 import { hash, randomBytes } from "node:crypto";
 import { isPlaidAddress } from "./addresses.ts";

@@ -13,15 +13,14 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { Clock } from "../clock.ts";
-import type { Queryable, Statement } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { PlaidClient } from "./client.ts";
 import { PlaidError } from "./errors.ts";
-import { importKey, readKey, type KeyAnswer, type KnownKey, type StoredKey } from "./key-answer.ts";
+import { readKey, toKnown, toStored, type KeyAnswer, type KnownKey } from "./key-answer.ts";
 import { KeyBudget } from "./key-budget.ts";
 import { failureOf, KeyOutages, UnusableKey, type Blocked } from "./key-outages.ts";
-import { DROP_KEY, LOAD_KEYS, SAVE_KEY } from "./queries.ts";
+import type { KeyTable } from "./key-table.ts";
 import type { FoundKey, KeyRefusal, KeyScope, KeySource } from "./verify.ts";
 
 const UNKNOWN_FOR_MS = 5 * 60_000;
@@ -36,7 +35,7 @@ const FETCH_TIMEOUT_MS = 5_000;
 
 export interface VerificationKeysOptions {
   /** stores keys over restarts; null keeps them in memory only */
-  database: Queryable | null;
+  table: KeyTable | null;
   /** the client that fetches an integration's keys */
   clientFor(scope: KeyScope): Pick<PlaidClient, "postJson">;
   clock: Clock;
@@ -199,8 +198,8 @@ class CachedKeys implements VerificationKeys {
 
   /** Whether the table was read a moment ago. */
   #isLoaded(plaidUrl: string): boolean {
-    const { database, clock } = this.#options;
-    if (database === null) return true;
+    const { table, clock } = this.#options;
+    if (table === null) return true;
     const loaded = this.#loaded.get(plaidUrl);
     return loaded !== undefined && loaded.isDone && clock.now() - loaded.at < RELOAD_AFTER_MS;
   }
@@ -241,14 +240,14 @@ class CachedKeys implements VerificationKeys {
       this.#answered(endpoint, name);
       metrics.keyFetches.inc({ outcome: "ok" });
       this.#known.set(name, known);
-      await this.#save(scope.plaidUrl, keyId, known);
+      await this.#store((table) => table.save(scope.plaidUrl, toStored(keyId, known)));
       return known.expiresAt <= clock.now() ? EXPIRED : known.key;
     } catch (error) {
       if (error instanceof PlaidError && error.errorCode === "INVALID_WEBHOOK_VERIFICATION_KEY_ID") {
         metrics.keyFetches.inc({ outcome: "unknown" });
         this.#answered(endpoint, name);
         // A key that Plaid withdrew must not come back with a restart.
-        if (this.#known.delete(name)) await this.#store(DROP_KEY, [scope.plaidUrl, keyId]);
+        if (this.#known.delete(name)) await this.#store((table) => table.drop(scope.plaidUrl, keyId));
         return this.#forget(name);
       }
       metrics.keyFetches.inc({ outcome: "failed" });
@@ -278,11 +277,11 @@ class CachedKeys implements VerificationKeys {
    * tries again a little later.
    */
   #load(plaidUrl: string, maxAgeMs: number): Promise<void> {
-    const { database, clock, logger } = this.#options;
-    if (database === null) return Promise.resolve();
+    const { table, clock, logger } = this.#options;
+    if (table === null) return Promise.resolve();
     const loaded = this.#loaded.get(plaidUrl);
     if (loaded && clock.now() - loaded.at < maxAgeMs) return loaded.done;
-    const done = this.#loadFrom(database, plaidUrl).then(
+    const done = this.#loadFrom(table, plaidUrl).then(
       () => void (reading.isDone = true),
       (error: unknown) => {
         this.#loaded.delete(plaidUrl);
@@ -294,27 +293,22 @@ class CachedKeys implements VerificationKeys {
     return done;
   }
 
-  async #loadFrom(database: Queryable, plaidUrl: string): Promise<void> {
-    const { rows } = await database.query<StoredKey>(LOAD_KEYS, [plaidUrl]);
-    for (const { kid, jwk, expired_at, fetched_at } of rows) {
-      const imported = importKey(jwk);
-      const name = `${plaidUrl} ${kid}`;
-      if (imported === null || this.#known.has(name)) continue;
-      const expiresAt = expired_at?.getTime() ?? Number.POSITIVE_INFINITY;
-      this.#known.set(name, { ...imported, expiresAt, checkedAt: fetched_at.getTime() });
+  async #loadFrom(table: KeyTable, plaidUrl: string): Promise<void> {
+    for (const stored of await table.load(plaidUrl)) {
+      const name = `${plaidUrl} ${stored.kid}`;
+      const known = this.#known.has(name) ? null : toKnown(stored);
+      if (known !== null) this.#known.set(name, known);
     }
   }
 
-  async #save(plaidUrl: string, keyId: string, { jwk, expiresAt, checkedAt }: KnownKey): Promise<void> {
-    const expired = Number.isFinite(expiresAt) ? new Date(expiresAt) : null;
-    await this.#store(SAVE_KEY, [plaidUrl, keyId, JSON.stringify(jwk), expired, new Date(checkedAt)]);
-  }
-
-  async #store(statement: Statement, values: readonly unknown[]): Promise<void> {
+  /** Changes the table. Never throws: this process remembers what the table does not know. */
+  async #store(change: (table: KeyTable) => Promise<void>): Promise<void> {
+    const { table, logger } = this.#options;
+    if (table === null) return;
     try {
-      await this.#options.database?.query(statement, values);
+      await change(table);
     } catch (error) {
-      this.#options.logger.warn({ error }, "the stored verification keys could not be changed; this process remembers");
+      logger.warn({ error }, "the stored verification keys could not be changed; this process remembers");
     }
   }
 }

@@ -1,12 +1,12 @@
 /**
  * The ring of slots that the event loop shares with a thread which checks signatures, and the program of that thread.
  *
- *   event loop: writes a slot → WRITTEN + 1 → wakes the thread if it SLEEPS … gets the message → TOLD := 0 → reads results up to CHECKED
- *   thread:     waits while WRITTEN is what it has checked → writes the result → CHECKED + 1 → unless TOLD, TOLD := 1 and sends a message
+ *   event loop: writes a slot → WRITTEN + 1 → wakes the thread if it SLEEPS … gets the message → ANNOUNCED := 0 → reads results up to CHECKED
+ *   thread:     waits while WRITTEN is what it has checked → writes the result → CHECKED + 1 → unless ANNOUNCED, ANNOUNCED := 1 and sends a message
  *
  * Why no wake-up is lost: Atomics are sequentially consistent. The thread sets SLEEPS before it compares WRITTEN for the last time (in
  * Atomics.wait), and the event loop adds to WRITTEN before it reads SLEEPS: one of the two sees the other. The thread adds to CHECKED
- * before it exchanges TOLD, and the event loop clears TOLD before it reads CHECKED: either it sees the result, or a message follows.
+ * before it exchanges ANNOUNCED, and the event loop clears ANNOUNCED before it reads CHECKED: either it sees the result, or a message follows.
  *
  * The counters wrap at 2³¹, after days of load, so they are compared by their difference only. They begin 64 before that, so that each process
  * goes through it at once.
@@ -22,12 +22,12 @@ export const SIGNED_BYTES_MAX = SLOT_BYTES - SIGNATURE_BYTES;
 export const KEYS_KEPT = 256;
 const KEYS_OF_THREAD = KEYS_KEPT + SLOTS;
 
-const [WRITTEN, CHECKED, SLEEPS, TOLD, COUNTERS] = [0, 1, 2, 3, 4];
+const [WRITTEN, CHECKED, SLEEPS, ANNOUNCED, COUNTERS] = [0, 1, 2, 3, 4];
 /** Of a slot: the number of its key, the length of what is signed, and the result. */
 const FACTS = 3;
 const FIRST = 2 ** 31 - 64;
 /** Results that a thread gathers while it has more to check. */
-const TELL_EVERY = 8;
+const ANNOUNCE_EVERY = 8;
 
 /** The event loop's side. The caller writes no more than SLOTS signatures whose results it has not read. */
 export class Ring {
@@ -59,7 +59,7 @@ export class Ring {
 
   /** The results that are new, in the order of `write`. */
   results(): boolean[] {
-    Atomics.store(this.#words, TOLD, 0);
+    Atomics.store(this.#words, ANNOUNCED, 0);
     const checked = Atomics.load(this.#words, CHECKED);
     const results: boolean[] = [];
     for (; this.#read !== checked; this.#read = (this.#read + 1) | 0)
@@ -114,6 +114,6 @@ for (let checked = ${FIRST | 0}; ; ) {
   checked = (checked + 1) | 0;
   Atomics.store(words, ${CHECKED}, checked);
   const isLast = Atomics.load(words, ${WRITTEN}) === checked;
-  if ((isLast || checked % ${TELL_EVERY} === 0) && Atomics.exchange(words, ${TOLD}, 1) === 0) parentPort.postMessage(0);
+  if ((isLast || checked % ${ANNOUNCE_EVERY} === 0) && Atomics.exchange(words, ${ANNOUNCED}, 1) === 0) parentPort.postMessage(0);
 }
 `;

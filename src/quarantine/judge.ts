@@ -2,8 +2,8 @@
 import type { Judgement, KeptWebhook } from "../journal/settle.ts";
 import type { Logger } from "../logger.ts";
 import type { KnownIntegration } from "../model/integration.ts";
+import { provenWebhook } from "../plaid/proven-webhook.ts";
 import { verifyWebhook, type FoundKey, type KeyRefusal, type KeySource } from "../plaid/verify.ts";
-import { readWebhook } from "../plaid/webhooks.ts";
 
 interface Deps {
   keys: KeySource;
@@ -25,27 +25,6 @@ export function judgeWith({ keys, integration, found, logger }: Deps): (kept: Ke
     const given = { jwt, body, receivedAt, keys: source, integration, receiver: integration.id, ...from };
     const proven = await verifyWebhook(given);
     if (!proven.ok) return { refused: proven.reason, detail: `${proven.detail}.` };
-    const { type, code, itemId, environment, subject } = readWebhook(body);
-    if (environment !== null && environment !== integration.environment)
-      logger.warn(
-        { integration: integration.id, environment },
-        "a webhook names another environment than its integration",
-      );
-    const { tokenSha256, keyId, signedAt } = proven;
-    return {
-      proven: {
-        id,
-        integrationId: integration.id,
-        source: "PLAID",
-        subject,
-        itemId,
-        webhookType: type,
-        webhookCode: code,
-        environment,
-        receivedAt,
-        body,
-        proof: { jwt, tokenSha256, keyId, signedAt },
-      },
-    };
+    return { proven: provenWebhook({ id, integration, body, jwt, receivedAt }, proven, logger) };
   };
 }

@@ -4,6 +4,7 @@
 import { TartanError } from "../errors.ts";
 import { metrics } from "../metrics.ts";
 import { newUuid } from "../model/ids.ts";
+import { provenWebhook } from "../plaid/proven-webhook.ts";
 import type { SignatureCheck } from "../plaid/signatures.ts";
 import { verifyWebhook, type Refused, type UnprovenClaims } from "../plaid/verify.ts";
 import { readWebhook } from "../plaid/webhooks.ts";
@@ -17,33 +18,14 @@ export type PlaidPath = (request: ReceivedRequest, jwt: string) => Promise<Accep
 
 export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): PlaidPath {
   const { keys, intake, logger, check } = deps;
-  const stale = openStalePath(deps);
+  const unproven = openUnprovenPath(deps);
   return async (request, jwt) => {
     const { integration, body, receivedAt, remoteAddress: from } = request;
     const receiver = integration.id;
     const proven = await verifyWebhook({ jwt, body, receivedAt, keys, integration, receiver, from, check });
-    if (!proven.ok) return await stale(request, proven);
-    const { type, code, itemId, environment, subject } = readWebhook(body);
-    if (environment !== null && environment !== integration.environment)
-      logger.warn(
-        { integration: integration.id, environment },
-        "a webhook names another environment than its integration",
-      );
-    const { tokenSha256, keyId, signedAt } = proven;
-    return await intake.accept({
-      arrival: "webhook",
-      id: newUuid(receivedAt),
-      integrationId: integration.id,
-      source: "PLAID",
-      subject,
-      itemId,
-      webhookType: type,
-      webhookCode: code,
-      environment,
-      receivedAt,
-      body,
-      proof: { jwt, tokenSha256, keyId, signedAt },
-    });
+    if (!proven.ok) return await unproven(request, proven);
+    const webhook = provenWebhook({ id: newUuid(receivedAt), integration, body, jwt, receivedAt }, proven, logger);
+    return await intake.accept({ arrival: "webhook", ...webhook });
   };
 }
 
@@ -53,7 +35,7 @@ export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): P
  * intake has its subject checked, which is safe: sync asks Plaid what is true. The other is a webhook whose key cannot be fetched now,
  * which the intake keeps unproven.
  */
-function openStalePath(deps: ReceiverDeps): (request: ReceivedRequest, refused: Refused) => Promise<Accepted> {
+function openUnprovenPath(deps: ReceiverDeps): (request: ReceivedRequest, refused: Refused) => Promise<Accepted> {
   const { intake } = deps;
   return async (request, refused) => {
     const { integration, body } = request;

@@ -121,7 +121,7 @@ export class Folder {
     await this.#positions?.close().catch(() => undefined);
     this.#positions = null;
     const left = await readdir(this.path).catch(() => []);
-    // Under the lock: whoever opened the lock meanwhile finds an empty folder, and then none.
+    // Under the lock: a process that opened the lock meanwhile finds an empty folder, and then none.
     if (left.every((name) => name === "lock" || name === "drained"))
       await rm(this.path, { recursive: true, force: true }).catch(() => undefined);
     this.#lock.release();

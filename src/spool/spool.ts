@@ -40,7 +40,7 @@ import { createFile, type CreateFile } from "./segment.ts";
 import { Writer } from "./writer.ts";
 
 /** Plaid closes a connection after 10 s. */
-const DEADLINE_MS = 2_000;
+export const DEADLINE_MS = 2_000;
 const LOOK_EVERY_MS = 250;
 /** How long arrivals may be held for the hand-over. */
 const HOLD_MAX_MS = 1_000;
@@ -73,7 +73,7 @@ export interface SpoolOptions {
   refusals: RefusalSink;
   clock: Clock;
   logger: Logger;
-  /** is told of each write to the file; the drain gives way to it */
+  /** learns of each write to the file; the drain gives way to it */
   pressure?: Pressure;
   /** ms after which an arrival that the inner engine has not answered goes to the file */
   deadlineMs?: number;

@@ -41,7 +41,7 @@ interface WriterOptions {
   queueMax: number;
   create: CreateFile;
   logger: Logger;
-  /** is told of each write, so that other work gives way */
+  /** learns of each write, so that other work gives way */
   pressure: Pressure;
   now: () => number;
 }

@@ -18,8 +18,8 @@ async function launch(file: string, args: string[], options = "") {
   const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const running = run(file, args, { env: cleanEnv({ PATH, NODE_OPTIONS: `${options} ${TELL}` }) });
   const { stdout } = await running;
-  const told = JSON.parse(stdout.split("\n")[0] ?? "") as { pid: number; options: string[]; args: string[] };
-  return { ...told, started: running.child.pid };
+  const printed = JSON.parse(stdout.split("\n")[0] ?? "") as { pid: number; options: string[]; args: string[] };
+  return { ...printed, started: running.child.pid };
 }
 
 it("the command runs Node with a larger young generation, in the process that was started, with its arguments as they are", async () => {

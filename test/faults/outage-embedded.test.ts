@@ -45,7 +45,7 @@ it("an embedded Postgres that is killed again and again, at last with its Tartan
 }, 240_000);
 
 it.each(["postgres/data/global/pg_control", "postgres/data/PG_VERSION", "postgres/password"])(
-  "an embedded Postgres that cannot start for want of %s delays no webhook, and is used as soon as that is mended",
+  "an embedded Postgres that cannot start for want of %s delays no webhook, and is used as soon as that is fixed",
   async (name) => {
     await using closer = new Closer();
     const outage = await openOutage(closer, { embedded: true });

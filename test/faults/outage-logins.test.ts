@@ -1,6 +1,6 @@
 /**
  * A receiver starts while Postgres refuses its login, lacks its database, or goes away again in the middle of the start: webhooks are
- * accepted until somebody has mended it, and then everything works without a restart.
+ * accepted until somebody has fixed it, and then everything works without a restart.
  */
 import { expect, it } from "vitest";
 import { Closer } from "../../src/cli/wiring/closer.ts";
@@ -25,7 +25,7 @@ function maintenanceOf(url: string): string {
   return maintenance.href;
 }
 
-async function expectMended(outage: OutageWorld, server: TartanProcess): Promise<void> {
+async function expectFixed(outage: OutageWorld, server: TartanProcess): Promise<void> {
   const { database, senders } = outage;
   await isDrained(outage);
   await senders.stop();
@@ -46,8 +46,8 @@ it.each([
     ["alter database elsewhere rename to tartan", "alter database tartan allow_connections true"],
   ],
 ])(
-  "a receiver that starts while %s accepts webhooks, says that somebody must fix it, and works when it is mended",
-  async (_what, breaking, mending) => {
+  "a receiver that starts while %s accepts webhooks, says that somebody must fix it, and works when it is fixed",
+  async (_what, breaking, fixing) => {
     await using closer = new Closer();
     const outage = await openOutage(closer);
     const { postgres, senders } = outage;
@@ -64,8 +64,8 @@ it.each([
     const isSaid = () => server.output.some((line) => line.includes("somebody must fix"));
     await until("an error in the log", isSaid);
     expect((await readyz(outage)).status).toBe(200);
-    await execute(maintenance, ...mending);
-    await expectMended(outage, server);
+    await execute(maintenance, ...fixing);
+    await expectFixed(outage, server);
   },
   240_000,
 );
@@ -92,5 +92,5 @@ it("a receiver accepts webhooks when Postgres goes away again while its roles st
   await senders.more(20);
   expect((await fetch(`${outage.url}/v1/items`)).status).toBe(503);
   await database.query("drop trigger refuse on tartan.processes");
-  await expectMended(outage, server);
+  await expectFixed(outage, server);
 }, 240_000);

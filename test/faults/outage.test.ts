@@ -33,7 +33,7 @@ it("what was acknowledged while Postgres was stopped and the receiver was killed
   expect((await fetch(`${url}/livez`)).status).toBe(200);
   expect((await fetch(`${url}/metrics`)).status).toBe(200);
   expect((await fetch(`${url}/v1/items`)).status).toBe(503);
-  await expectStatusTells(outage, server);
+  await expectStatus(outage, server);
   // Plaid changes meanwhile, and an item is linked: its token is in the spool.
   for (const { item_id } of items)
     world.simulator.control.changeTransactions(item_id, { add: 3, modify: 1, remove: 1 });
@@ -69,11 +69,11 @@ const isEqual = ({ world }: OutageWorld, itemId: string): Promise<boolean> =>
   );
 
 /** The command has no database, and asks the server. */
-async function expectStatusTells({ world, url }: OutageWorld, server: TartanProcess): Promise<void> {
+async function expectStatus({ world, url }: OutageWorld, server: TartanProcess): Promise<void> {
   const { code, stdout } = await world.processes.run(["status", "--json"]);
-  const told = JSON.parse(stdout) as { error: { code: string }; processes: object[] };
-  expect([code, told.error.code]).toEqual([1, "database_unavailable"]);
-  expect(told.processes).toEqual([
+  const answer = JSON.parse(stdout) as { error: { code: string }; processes: object[] };
+  expect([code, answer.error.code]).toEqual([1, "database_unavailable"]);
+  expect(answer.processes).toEqual([
     expect.objectContaining({
       url,
       pid: server.pid,

@@ -1,4 +1,4 @@
-/** Taking over arrivals that another engine acknowledged: each is stored exactly once, in order, whatever happened to it before. */
+/** Taking over arrivals that another engine acknowledged: each is stored exactly once, in order, also where it was stored, or was being stored, before. */
 import { describe, expect, test } from "vitest";
 import { append } from "../../src/journal/append.ts";
 import { openIntake } from "../../src/journal/intake.ts";

@@ -114,7 +114,7 @@ describe("a worker that gives way", () => {
     expect(state.done).toBe(true);
   });
 
-  test("continues at once when it is told to stop", async () => {
+  test("continues at once when it is asked to stop", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
     pressure.batch(MANY);
@@ -185,7 +185,7 @@ describe("a gate", () => {
     expect(pieces.filter(({ state }) => state.began).length).toBe(4);
   });
 
-  test("lets in the one that waits and is told to stop, and keeps the order of the others", async () => {
+  test("lets in the one that waits and is asked to stop, and keeps the order of the others", async () => {
     const clock = virtualClock();
     const pressure = openPressure(clock);
     pressure.batch(MANY);

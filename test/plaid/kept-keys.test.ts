@@ -5,7 +5,7 @@ import { TartanError } from "../../src/errors.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import type { Kept } from "../../src/model/kept.ts";
 import { openKeptKeys, type KeptKey } from "../../src/plaid/kept-keys.ts";
-import { DROP_KEY, LOAD_KEYS, SAVE_KEY } from "../../src/plaid/queries.ts";
+import { keyTable } from "../../src/plaid/key-table.ts";
 import { newSigningKey, startKeyServer, webhookBody, signJwt } from "../support/plaid-signer.ts";
 import { startWorld } from "../support/world/index.ts";
 import { openVerifier } from "./support.ts";
@@ -42,11 +42,11 @@ it.each([
     const kept = memory();
     const body = webhookBody();
     const before = openVerifier(plaid.url, {
-      database: await openKeptKeys({ database: world.database, kept, logger }),
+      table: await openKeptKeys({ table: keyTable(world.database), kept, logger }),
     });
     await before.verify(signJwt(key, body), body);
     await plaid[Symbol.asyncDispose]();
-    const after = openVerifier(plaid.url, { database: await openKeptKeys({ database: gone, kept, logger }) });
+    const after = openVerifier(plaid.url, { table: await openKeptKeys({ table: keyTable(gone), kept, logger }) });
     expect(await after.verify(signJwt(key, body), body)).toMatchObject({ ok: true });
   },
 );
@@ -57,11 +57,13 @@ it("a key that was fetched while Postgres was away is stored in the table afterw
   await using plaid = await startKeyServer(key);
   const kept = memory();
   const body = webhookBody();
-  const during = openVerifier(plaid.url, { database: await openKeptKeys({ database: away, kept, logger }) });
+  const during = openVerifier(plaid.url, { table: await openKeptKeys({ table: keyTable(away), kept, logger }) });
   await during.verify(signJwt(key, body), body);
   const count = async () => (await world.database.query("select 1 from tartan.verification_keys")).rowCount;
   expect(await count()).toBe(0);
-  const after = openVerifier(plaid.url, { database: await openKeptKeys({ database: world.database, kept, logger }) });
+  const after = openVerifier(plaid.url, {
+    table: await openKeptKeys({ table: keyTable(world.database), kept, logger }),
+  });
   await after.verify(signJwt(key, body), body);
   await expect.poll(count).toBe(1);
   expect(plaid.asked).toEqual([key.kid]);
@@ -73,12 +75,12 @@ it("a key that another process dropped is not kept", async () => {
   await using plaid = await startKeyServer(key);
   const kept = memory();
   const body = webhookBody();
-  const table = { database: world.database, kept, logger };
-  await openVerifier(plaid.url, { database: await openKeptKeys(table) }).verify(signJwt(key, body), body);
+  const options = { table: keyTable(world.database), kept, logger };
+  await openVerifier(plaid.url, { table: await openKeptKeys(options) }).verify(signJwt(key, body), body);
   expect(JSON.parse(kept.text)).toMatchObject([{ kid: key.kid, state: "stored" }]);
   await world.database.query("delete from tartan.verification_keys");
   plaid.keys.clear();
-  await openVerifier(plaid.url, { database: await openKeptKeys(table) }).verify(signJwt(key, body), body);
+  await openVerifier(plaid.url, { table: await openKeptKeys(options) }).verify(signJwt(key, body), body);
   expect(JSON.parse(kept.text)).toEqual([]);
 });
 
@@ -92,8 +94,8 @@ function switchable(database: Queryable): Queryable & { isAway: boolean } {
   };
 }
 
-const KEY_ROW = ["https://plaid.example", "kid-1", JSON.stringify({ kty: "EC" }), null, new Date(0)] as const;
-const KEY = KEY_ROW.slice(0, 2);
+const PLAID = "https://plaid.example";
+const KEY = { kid: "kid-1", jwk: { kty: "EC" }, expired_at: null, fetched_at: new Date(0) };
 
 it.each([
   ["the same process", false],
@@ -104,17 +106,17 @@ it.each([
     await using world = await startWorld();
     const table = switchable(world.database);
     const kept = memory();
-    const options = { database: table, kept, logger, writeAgainMs: 50 };
+    const options = { table: keyTable(table), kept, logger, writeAgainMs: 50 };
     const inTable = async () => (await world.database.query("select 1 from tartan.verification_keys")).rowCount;
     await using first = await openKeptKeys(options);
-    await first.query(SAVE_KEY, KEY_ROW);
+    await first.save(PLAID, KEY);
     table.isAway = true;
-    await first.query(DROP_KEY, KEY);
-    expect((await first.query(LOAD_KEYS, KEY.slice(0, 1))).rows).toEqual([]);
+    await first.drop(PLAID, KEY.kid);
+    expect(await first.load(PLAID)).toEqual([]);
     expect(await inTable()).toBe(1);
     if (restarts) await first[Symbol.asyncDispose]();
     await using next = restarts ? await openKeptKeys(options) : first;
-    expect((await next.query(LOAD_KEYS, KEY.slice(0, 1))).rows).toEqual([]);
+    expect(await next.load(PLAID)).toEqual([]);
     table.isAway = false;
     await expect.poll(inTable).toBe(0);
     await expect.poll(() => kept.text).toBe("[]");
@@ -124,28 +126,28 @@ it.each([
 it("a key that Plaid withdrew is not read from a table that still has it", async () => {
   await using world = await startWorld();
   const table = switchable(world.database);
-  await using keys = await openKeptKeys({ database: table, kept: memory(), logger });
-  await keys.query(SAVE_KEY, KEY_ROW);
+  await using keys = await openKeptKeys({ table: keyTable(table), kept: memory(), logger });
+  await keys.save(PLAID, KEY);
   table.isAway = true;
-  await keys.query(DROP_KEY, KEY);
+  await keys.drop(PLAID, KEY.kid);
   table.isAway = false;
-  expect((await keys.query(LOAD_KEYS, KEY.slice(0, 1))).rows).toEqual([]);
+  expect(await keys.load(PLAID)).toEqual([]);
 });
 
 it("a key that was fetched while Postgres was away is in the table soon after its return, although no webhook comes", async () => {
   await using world = await startWorld();
   const table = switchable(world.database);
   const kept = memory();
-  await using keys = await openKeptKeys({ database: table, kept, logger, writeAgainMs: 50 });
+  await using keys = await openKeptKeys({ table: keyTable(table), kept, logger, writeAgainMs: 50 });
   table.isAway = true;
-  await keys.query(SAVE_KEY, KEY_ROW);
+  await keys.save(PLAID, KEY);
   table.isAway = false;
   const inTable = async () => (await world.database.query("select 1 from tartan.verification_keys")).rowCount;
   await expect.poll(inTable).toBe(1);
   await expect.poll(() => kept.text).toContain('"state":"stored"');
 });
 
-it("while Postgres is away, what it must be told is written again by one timer, which ends when it is disposed", async () => {
+it("while Postgres is away, what the table does not know is written again by one timer, which ends when it is disposed", async () => {
   await using world = await startWorld();
   const table = switchable(world.database);
   let asked = 0;
@@ -155,9 +157,9 @@ it("while Postgres is away, what it must be told is written again by one timer, 
       return await table.query(statement, values);
     },
   };
-  const keys = await openKeptKeys({ database: counting, kept: memory(), logger, writeAgainMs: 20 });
+  const keys = await openKeptKeys({ table: keyTable(counting), kept: memory(), logger, writeAgainMs: 20 });
   table.isAway = true;
-  for (let kid = 0; kid < 20; kid += 1) await keys.query(SAVE_KEY, KEY_ROW.with(1, `kid-${kid}`));
+  for (let kid = 0; kid < 20; kid += 1) await keys.save(PLAID, { ...KEY, kid: `kid-${kid}` });
   asked = 0;
   await delay(210);
   expect(asked).toBeGreaterThan(0);

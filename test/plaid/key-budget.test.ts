@@ -44,7 +44,7 @@ describe("verification keys under a flood of forged kids", () => {
     expect(await waiting).toEqual(refused);
     expect(find("fourth")).toEqual(refused);
     expect(server.asked).toEqual(["first"]);
-    // Its body is not looked at: it may have a MiB.
+    // Its body is not hashed: it may have a MiB.
     const jwt = signJwt(newSigningKey(), body, { claims: { iat: Math.floor(v.clock.now() / 1000) } });
     expect(await v.verify(jwt, Buffer.from("another body"))).toMatchObject({ reason: "key_unavailable" });
   });

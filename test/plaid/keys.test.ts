@@ -3,6 +3,7 @@ import type { Database, Queryable } from "../../src/database/types.ts";
 import { TartanError } from "../../src/errors.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
+import { keyTable } from "../../src/plaid/key-table.ts";
 import { openVerificationKeys } from "../../src/plaid/keys.ts";
 import { testDatabase } from "../support/database.ts";
 import { startKeyServer } from "../support/plaid-signer.ts";
@@ -13,7 +14,7 @@ const open =
   (database: Queryable | null): KeySourceEngine["open"] =>
   ({ clock, fetchesPerMinute }) =>
     openVerificationKeys({
-      database,
+      table: database && keyTable(database),
       clientFor: ({ plaidUrl: baseUrl, clientId, secret }) =>
         createPlaidClient({ baseUrl, clientId, secret, timeoutMs: 5000, clock }),
       clock,

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from "../../src/clock.ts";
 import type { Queryable } from "../../src/database/types.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
+import { keyTable, type KeyTable } from "../../src/plaid/key-table.ts";
 import { openVerificationKeys, type VerificationKeys } from "../../src/plaid/keys.ts";
 import { verifyWebhook, type KeyScope } from "../../src/plaid/verify.ts";
 
@@ -34,14 +35,15 @@ export function openVerifier(
   plaidUrl: string,
   {
     database = null,
+    table = database && keyTable(database),
     fetchesPerMinute = 60,
     still = false,
-  }: { database?: Queryable | null; fetchesPerMinute?: number; still?: boolean } = {},
+  }: { database?: Queryable | null; table?: KeyTable | null; fetchesPerMinute?: number; still?: boolean } = {},
 ): Verifier {
   const clock = testClock(Date.now(), still);
   const scope = { plaidUrl, clientId: "client-1", secret: "a-secret" };
   const keys = openVerificationKeys({
-    database,
+    table,
     clientFor: ({ plaidUrl: baseUrl, clientId, secret }) =>
       createPlaidClient({ baseUrl, clientId, secret, timeoutMs: 5000, clock }),
     clock,

@@ -292,7 +292,7 @@ describe("forgetting", () => {
 });
 
 describe("restoring", () => {
-  test("unproven webhooks that another engine acknowledged are kept once, whatever the bounds, and proven ones are passed over", async () => {
+  test("unproven webhooks that another engine acknowledged are kept once, also beyond the bounds, and proven ones are passed over", async () => {
     await using world = await startWorld({ integration: {} });
     const { database, vault } = world;
     const integrationId =

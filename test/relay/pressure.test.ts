@@ -44,7 +44,7 @@ it("dispatch and deliveries wait at their gates and hold no transaction there", 
   expect(receiver.received).toHaveLength(3);
 });
 
-it("deliveries begin in bursts of sixteen, each of which takes its turn", async () => {
+it("deliveries begin in bursts of sixteen, and each burst takes its turn", async () => {
   const pressure = closedGates();
   pressure.open();
   await using world = await startWorld({ relay: { pressure } });

@@ -45,7 +45,7 @@ export async function startTartan(
   args: string[] = ["up"],
   ready: (line: string) => string | null = upLine,
 ): Promise<TartanProcess> {
-  // As users run it: the file starts itself with the options of Node that it needs. PATH leads to the Node that runs the tests.
+  // As users run it: the file starts itself with the options of Node that it needs. PATH has the Node that runs the tests first.
   const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const child = spawn(MAIN, args, {
     env: cleanEnv({

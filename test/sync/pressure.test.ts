@@ -53,7 +53,7 @@ it("a worker that stops gives back the subjects whose runs still give way", asyn
   const worker = await world.sync.start();
   await until("the run has come to the gate", async () => pressure.came("runs") === 1);
   const stopped = worker[Symbol.asyncDispose]();
-  // The gate of this test does not heed the signal; a real one lets a run in that is told to stop.
+  // The gate of this test does not heed the signal; a real one lets a run in that is asked to stop.
   pressure.open();
   await stopped;
   expect((await world.sync.subject(item.item_id)).lease_token).toBeNull();

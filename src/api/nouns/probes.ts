@@ -26,7 +26,7 @@ interface ProbeDeps {
   logger: Logger;
 }
 
-/** Kubernetes waits a second for a probe. A receiver that can spool must answer then, whatever Postgres does. */
+/** Kubernetes waits a second for a probe. A receiver that can spool must answer by then, also while Postgres does not. */
 const SPOOLING_DEADLINE_MS = 600;
 /** The gauges of the queue are left out of an answer when Postgres takes longer: Prometheus waits 10 s. */
 const QUEUE_DEADLINE_MS = 2_000;

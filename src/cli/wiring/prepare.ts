@@ -17,7 +17,7 @@ export type Prepare = (database: Database, logger: Logger) => Promise<void>;
 
 export const bringUp: Prepare = async (database, logger) => {
   await migrate(database, { logger });
-  // Nothing depends on comments, so whatever keeps them from being written keeps nothing else.
+  // Nothing depends on comments, so the start goes on without them.
   await describeTables(database).catch((error: unknown) =>
     logger.warn({ error }, "comments of the tables were not written"),
   );

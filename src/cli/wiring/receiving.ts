@@ -16,6 +16,7 @@ import type { SpoolStatus } from "../../model/spool.ts";
 import type { Logins } from "../../model/listener.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
 import { openKeptKeys } from "../../plaid/kept-keys.ts";
+import { keyTable } from "../../plaid/key-table.ts";
 import { openVerificationKeys, type VerificationKeys } from "../../plaid/keys.ts";
 import type { Caches } from "./caches.ts";
 import { openSpoolOf, type IntakeParts } from "./engines.ts";
@@ -47,8 +48,9 @@ export async function openReceiving(core: IntakeParts, caches: Caches | null): P
   const refusals = closer.use(openRefusals({ database, logger, clock }));
   const intake = await openSpoolOf(core, refusals);
   const { keyFetchesPerMinute: fetchesPerMinute } = config;
-  const table = caches === null ? database : closer.use(await openKeptKeys({ database, kept: caches.keys, logger }));
-  const keys = closer.use(openVerificationKeys({ database: table, clientFor, clock, logger, fetchesPerMinute }));
+  const stored = keyTable(database);
+  const table = caches === null ? stored : closer.use(await openKeptKeys({ table: stored, kept: caches.keys, logger }));
+  const keys = closer.use(openVerificationKeys({ table, clientFor, clock, logger, fetchesPerMinute }));
   const door = closer.use(openDoor());
   return { door, directory, clientFor, intake, keys, refusals, logins: openLogins({ database, intake }) };
 }

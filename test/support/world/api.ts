@@ -16,6 +16,7 @@ import { openRefusals } from "../../../src/journal/refusals.ts";
 import { openLogins } from "../../../src/listeners/logins.ts";
 import type { Logger } from "../../../src/logger.ts";
 import { createPlaidClient } from "../../../src/plaid/client.ts";
+import { keyTable } from "../../../src/plaid/key-table.ts";
 import { openVerificationKeys } from "../../../src/plaid/keys.ts";
 import { openTransforms } from "../../../src/relay/content/transform.ts";
 import { createGuard } from "../../../src/relay/senders/http/guard.ts";
@@ -116,7 +117,7 @@ async function depsOf(world: Base, { roles, urls, config, dataDir }: ApiOptions,
     logins: openLogins({ database, intake }),
     records: openRecords(database),
     refusals: world.use(openRefusals({ database, logger, clock })),
-    keys: openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute: 60 }),
+    keys: openVerificationKeys({ table: keyTable(database), clientFor, clock, logger, fetchesPerMinute: 60 }),
     clientFor,
     urls: urls ?? { allowHttp: true, checkUrl: guard.check },
     guard,
