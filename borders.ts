@@ -25,7 +25,7 @@ export const FOLDERS: readonly Row[] = [
   ["journal",       "model database plaid/webhooks.ts integrations events",                 "journal.*"],
   ["spool",         "model embedded/file-lock.ts",                        ""],
   ["quarantine",    "model database plaid events journal",                ""],
-  ["receiver",      "model plaid/addresses.ts plaid/verify.ts plaid/signatures.ts plaid/webhooks.ts", ""],
+  ["receiver",      "model plaid/addresses.ts plaid/verify.ts plaid/signatures.ts plaid/proven-webhook.ts plaid/webhooks.ts", ""],
   ["mirror",        "model database resources integrations",              "plaid.* mirror.* tartan.readers"],
   ["sync",          "model database plaid integrations events journal resources mirror", "sync.* plaid.freshness plaid.item_notices"],
   ["linking",       "model database audit plaid integrations events journal resources sync", "linking.*"],
