@@ -61,8 +61,8 @@ const among = (ids: string): string => `select ${STORED} from journal.webhooks w
  * A page of webhooks, newest first. Values: the filters', the cursor's id if paged, and one more than the number of webhooks that it shows.
  *
  * With an item or a user, or an integration alone, the rows come straight from an index in their order. For an integration the statement names
- * that order in full and gives a range instead of one value: Postgres would otherwise expect to find a page soon in the order of all webhooks,
- * and for an integration with few or none it read the whole journal, minutes with ten million. A type, code or
+ * that order in full. Otherwise Postgres expects to find a page soon in the order of all webhooks: for an integration with few or none of ten
+ * million it read the whole journal, until the statement was cancelled. A type, code or
  * source is then filtered in the index of the item or user, and only matching rows are read. Without either, the newest
  * SCAN_WINDOW rows are read; then each row has `window_end`, the id where the window ended, if it was full, and a page without webhooks is a
  * row without an id.
@@ -79,16 +79,15 @@ export function listWebhooksQuery({ given, plaid, paged }: ListShape): Statement
   const owned = given.includes("item_id") || given.includes("user_id");
   const typed = given.filter((filter) => TYPED.has(filter));
   const order = given.includes("integration_id") && !owned ? "integration_id desc, id desc" : "id desc";
-  const ofIntegration = (integration: string): string =>
-    `integration_id >= ${integration} and ${paged ? `(integration_id, id) < (${integration}, $${given.length + 1})` : `integration_id <= ${integration}`}`;
-  const within = order === "id desc" ? before : `${ofIntegration(valueOf("integration_id"))} and ${before}`;
+  // As one value of an array, so that Postgres takes the order from the index of the integration and not from that of all webhooks.
+  const within =
+    order === "id desc" ? before : `integration_id = any (array[${valueOf("integration_id")}]) and ${before}`;
   // The number in the text bounds the cost that Postgres expects of any page. Otherwise it would plan a page of all webhooks each time, which
   // takes three times as long as reading the page.
   const newest = (columns: string, where: string): string =>
     `select * from (select ${columns} from journal.webhooks where ${where} order by ${order} limit ${PAGE_SIZE.most + 1}) bounded
     order by ${order} limit $${read}`;
-  if (typed.length === 0 && !owned) return { name, text: `${pageOf(newest(STORED, within), read)} order by id desc` };
-  const all = [...given.map(condition), isRare ? "source <> 'PLAID'" : "true", before].join(" and ");
+  const all = owned ? [...given.map(condition), isRare ? "source <> 'PLAID'" : "true", before].join(" and ") : within;
   if (typed.length === 0) return { name, text: `${pageOf(newest(STORED, all), read)} order by id desc` };
   if (owned) {
     return { name, text: `${pageOf(among(newest("id", all)), read)} order by id desc` };
