@@ -20,7 +20,8 @@ import { PlaidError } from "./errors.ts";
 import { readKey, toKnown, toStored, type KeyAnswer, type KnownKey } from "./key-answer.ts";
 import { KeyBudget } from "./key-budget.ts";
 import { failureOf, KeyOutages, UnusableKey, type Blocked } from "./key-outages.ts";
-import type { KeyTable } from "./key-table.ts";
+import type { KeyTable, StoredKey } from "./key-table.ts";
+import { StoredKeys } from "./stored-keys.ts";
 import type { FoundKey, KeyRefusal, KeyScope, KeySource } from "./verify.ts";
 
 const UNKNOWN_FOR_MS = 5 * 60_000;
@@ -28,8 +29,6 @@ const UNKNOWN_KEPT = 10_000;
 const RECHECK_AFTER_MS = 60 * 60_000;
 /** Kids that may wait for Postgres or Plaid at once; more are refused and not kept in memory. */
 const UNDER_WAY_MAX = 1_000;
-/** How often the table is read again for keys that other processes have fetched. */
-const RELOAD_AFTER_MS = 2_000;
 /** Plaid waits 10 s for the answer to its webhook; a fetch must leave time for that answer. */
 const FETCH_TIMEOUT_MS = 5_000;
 
@@ -90,14 +89,16 @@ class CachedKeys implements VerificationKeys {
   /** kid → until when it counts as unknown; oldest first */
   readonly #unknown = new Map<string, number>();
   readonly #underWay = new Map<string, Promise<Found>>();
-  /** Plaid environment → the last reading of the table */
-  readonly #loaded = new Map<string, { done: Promise<void>; isDone: boolean; at: number }>();
+  readonly #stored: StoredKeys;
   readonly #budget: KeyBudget;
   readonly #outages = new KeyOutages();
   readonly #recovered: (() => void)[] = [];
 
   constructor(options: VerificationKeysOptions) {
     this.#options = options;
+    const { table, clock, logger } = options;
+    const onKey = (plaidUrl: string, key: StoredKey): void => this.#remember(`${plaidUrl} ${key.kid}`, key);
+    this.#stored = new StoredKeys({ table, clock, logger, onKey });
     this.#budget = new KeyBudget(options.fetchesPerMinute);
   }
 
@@ -124,7 +125,7 @@ class CachedKeys implements VerificationKeys {
   async findWaiting(scope: KeyScope, keyId: string): Promise<FoundKey | KeyRefusal> {
     const { clock } = this.#options;
     const name = `${scope.plaidUrl} ${keyId}`;
-    if (!this.#known.has(name)) await this.#load(scope.plaidUrl, RELOAD_AFTER_MS);
+    if (!this.#known.has(name)) await this.#stored.read(scope.plaidUrl);
     const known = this.#known.get(name);
     if (known) return known;
     if ((this.#unknown.get(name) ?? 0) > clock.now()) return UNKNOWN;
@@ -151,9 +152,9 @@ class CachedKeys implements VerificationKeys {
     if (blocked) return this.#whileBlocked(wanted, blocked);
     const isAsked = this.#underWay.has(flightOf(scope, name));
     if (!isAsked && this.#underWay.size >= UNDER_WAY_MAX) return BUDGET;
-    if (!isAsked && this.#isLoaded(scope.plaidUrl)) return this.#fetchOrRefuse(wanted);
+    if (!isAsked && this.#stored.isRead(scope.plaidUrl)) return this.#fetchOrRefuse(wanted);
     return this.#once(scope, name, async () => {
-      await this.#load(scope.plaidUrl, Number.POSITIVE_INFINITY);
+      await this.#stored.readOnce(scope.plaidUrl);
       const stored = this.#usable(name, at);
       if (stored !== null) return stored;
       const blockedNow = this.#outages.blocked(endpointOf(scope), name, clock.now());
@@ -192,16 +193,8 @@ class CachedKeys implements VerificationKeys {
 
   /** Another process may have fetched the key: it is then in the table, which is read again every two seconds. */
   #inTable({ scope, name, at }: Wanted, otherwise: KeyRefusal): Found | Promise<Found> {
-    if (this.#isLoaded(scope.plaidUrl)) return this.#usable(name, at) ?? otherwise;
-    return this.#load(scope.plaidUrl, RELOAD_AFTER_MS).then(() => this.#usable(name, at) ?? otherwise);
-  }
-
-  /** Whether the table was read a moment ago. */
-  #isLoaded(plaidUrl: string): boolean {
-    const { table, clock } = this.#options;
-    if (table === null) return true;
-    const loaded = this.#loaded.get(plaidUrl);
-    return loaded !== undefined && loaded.isDone && clock.now() - loaded.at < RELOAD_AFTER_MS;
+    if (this.#stored.isRead(scope.plaidUrl)) return this.#usable(name, at) ?? otherwise;
+    return this.#stored.read(scope.plaidUrl).then(() => this.#usable(name, at) ?? otherwise);
   }
 
   #usable(name: string, at: Date): Found | null {
@@ -240,14 +233,14 @@ class CachedKeys implements VerificationKeys {
       this.#answered(endpoint, name);
       metrics.keyFetches.inc({ outcome: "ok" });
       this.#known.set(name, known);
-      await this.#store((table) => table.save(scope.plaidUrl, toStored(keyId, known)));
+      await this.#stored.change((table) => table.save(scope.plaidUrl, toStored(keyId, known)));
       return known.expiresAt <= clock.now() ? EXPIRED : known.key;
     } catch (error) {
       if (error instanceof PlaidError && error.errorCode === "INVALID_WEBHOOK_VERIFICATION_KEY_ID") {
         metrics.keyFetches.inc({ outcome: "unknown" });
         this.#answered(endpoint, name);
         // A key that Plaid withdrew must not come back with a restart.
-        if (this.#known.delete(name)) await this.#store((table) => table.drop(scope.plaidUrl, keyId));
+        if (this.#known.delete(name)) await this.#stored.change((table) => table.drop(scope.plaidUrl, keyId));
         return this.#forget(name);
       }
       metrics.keyFetches.inc({ outcome: "failed" });
@@ -256,6 +249,11 @@ class CachedKeys implements VerificationKeys {
       this.#outages.failed(endpoint, name, failure, clock.now());
       return unavailable(failure);
     }
+  }
+
+  #remember(name: string, stored: StoredKey): void {
+    const known = this.#known.has(name) ? null : toKnown(stored);
+    if (known !== null) this.#known.set(name, known);
   }
 
   #answered(endpoint: string, name: string): void {
@@ -270,45 +268,5 @@ class CachedKeys implements VerificationKeys {
       this.#unknown.delete(oldest);
     }
     return UNKNOWN;
-  }
-
-  /**
-   * Reads the stored keys of a Plaid environment, unless they were read less than `maxAgeMs` ago. When Postgres is down, it
-   * tries again a little later.
-   */
-  #load(plaidUrl: string, maxAgeMs: number): Promise<void> {
-    const { table, clock, logger } = this.#options;
-    if (table === null) return Promise.resolve();
-    const loaded = this.#loaded.get(plaidUrl);
-    if (loaded && clock.now() - loaded.at < maxAgeMs) return loaded.done;
-    const done = this.#loadFrom(table, plaidUrl).then(
-      () => void (reading.isDone = true),
-      (error: unknown) => {
-        this.#loaded.delete(plaidUrl);
-        logger.warn({ error }, "stored verification keys could not be read");
-      },
-    );
-    const reading = { done, isDone: false, at: clock.now() };
-    this.#loaded.set(plaidUrl, reading);
-    return done;
-  }
-
-  async #loadFrom(table: KeyTable, plaidUrl: string): Promise<void> {
-    for (const stored of await table.load(plaidUrl)) {
-      const name = `${plaidUrl} ${stored.kid}`;
-      const known = this.#known.has(name) ? null : toKnown(stored);
-      if (known !== null) this.#known.set(name, known);
-    }
-  }
-
-  /** Changes the table. Never throws: this process remembers what the table does not know. */
-  async #store(change: (table: KeyTable) => Promise<void>): Promise<void> {
-    const { table, logger } = this.#options;
-    if (table === null) return;
-    try {
-      await change(table);
-    } catch (error) {
-      logger.warn({ error }, "the stored verification keys could not be changed; this process remembers");
-    }
   }
 }

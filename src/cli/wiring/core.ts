@@ -15,7 +15,7 @@ import { openPressure, type Pressure } from "../../model/pressure.ts";
 import { openBase, type Base } from "./base.ts";
 import { Closer } from "./closer.ts";
 import { findDatabase, withServerSettings } from "./command-database.ts";
-import { patiently } from "./patience.ts";
+import { retryStart } from "./retry-start.ts";
 import { bringUp, bringUpEmbedded, checkSetUp, openAnew, openPrepared } from "./prepare.ts";
 import { stopSignal } from "./signals.ts";
 
@@ -88,7 +88,7 @@ export async function connect(
       throw error;
     }
   };
-  const database = await patiently(reach, { logger, signal, open });
+  const database = await retryStart(reach, { logger, signal, open });
   await late.attach(database);
   reportFacts(factsOf(database), { poolSize, direct: directUrl !== undefined, logger });
   const dispose = () => base[Symbol.asyncDispose]();

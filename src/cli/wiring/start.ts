@@ -14,7 +14,7 @@ import { openBase, type Base } from "./base.ts";
 import { openCaches } from "./caches.ts";
 import { Closer } from "./closer.ts";
 import { connect, type Core } from "./core.ts";
-import { patiently } from "./patience.ts";
+import { retryStart } from "./retry-start.ts";
 import { openReceiving, type Receiving } from "./receiving.ts";
 import { announce } from "./server-addresses.ts";
 import { rolesOf, serve, type Role, type RunningProcess } from "./serve.ts";
@@ -64,7 +64,7 @@ async function serveBehind(
       throw error;
     }
   };
-  return await patiently(attempt, { logger, signal: stopSignal(), open: true });
+  return await retryStart(attempt, { logger, signal: stopSignal(), open: true });
 }
 
 /** Opens the door before Postgres is reached; undefined where nothing was kept that webhooks could be proven with. */

@@ -1,6 +1,6 @@
 import { pino } from "pino";
 import { expect, it } from "vitest";
-import { patiently } from "../../../src/cli/wiring/patience.ts";
+import { retryStart } from "../../../src/cli/wiring/retry-start.ts";
 import { TartanError, type ErrorCode } from "../../../src/errors.ts";
 
 const sqlState = (code: string): TartanError =>
@@ -18,7 +18,7 @@ async function outcomeOf(failure: unknown, { open }: { open: boolean }): Promise
     return "waited";
   };
   try {
-    return [await patiently(work, { logger: pino({}, { write }), signal, open }), levels];
+    return [await retryStart(work, { logger: pino({}, { write }), signal, open }), levels];
   } catch {
     return ["ended", levels];
   }
@@ -31,7 +31,7 @@ it.each([
   ["an overloaded Postgres", new TartanError("overloaded", "busy"), 50],
   ["an unexpected error", new TypeError("unexpected"), 50],
   ["an internal error", new TartanError("internal", "unexpected"), 50],
-  ["files that somebody can mend", new TartanError("config_invalid", "unreadable", { mayPass: true }), 50],
+  ["files that somebody can fix", new TartanError("config_invalid", "unreadable", { mayPass: true }), 50],
 ])("a start with an open door waits for %s", async (_what, error, level) => {
   expect(await outcomeOf(error, { open: true })).toEqual(["waited", [level]]);
 });
