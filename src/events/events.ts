@@ -8,7 +8,7 @@
  */
 import type { Queryable, Statement } from "../database/types.ts";
 import type { Subject } from "../model/webhook.ts";
-import { insertParts, NOTIFY_OUTBOX, RECORD_EVENTS } from "./queries.ts";
+import { insertParts, NOTIFY_OUTBOX, recordEventsWith } from "./queries.ts";
 
 interface Head {
   /** one of EVENT_TYPES */
@@ -53,9 +53,11 @@ export async function recordQuietly(tx: Queryable, events: readonly (NewEvent | 
   return await recordRest(tx, await recordMade(tx, events));
 }
 
-/** Those events that Postgres builds are recorded; the others are not yet. */
+/** Those events that take a statement of their own are recorded; the others are not yet. */
 export interface HalfRecorded {
   given: readonly { n: number; event: NewEvent }[];
+  /** of one part each; the statement that records the given ones builds them too */
+  small: readonly { n: number; event: PartedEvent }[];
   made: readonly { n: number; id: string }[];
   types: readonly string[];
 }
@@ -64,12 +66,21 @@ export interface HalfRecorded {
 const PLACES = 4096;
 
 /**
- * Records the events that Postgres builds from rows: the first half of `recordQuietly`, for a caller that sends other statements
+ * As many small events are built by one statement. Each set of them has a statement of its own, which every connection keeps prepared, so
+ * sets of three tables would be too many.
+ */
+const SMALL_MAX = 2;
+
+/**
+ * Records the events that Postgres builds from rows, unless they are few and small: the first half of `recordQuietly`, for a caller that sends other statements
  * together with it. Where it is known that all events have a place, their statements are sent at once, each with as many places as it
  * may have parts.
  */
 export async function recordMade(tx: Queryable, events: readonly (NewEvent | PartedEvent)[]): Promise<HalfRecorded> {
   const given: HalfRecorded["given"][number][] = [];
+  const small: HalfRecorded["small"][number][] = [];
+  const parted = events.filter((event) => !("data" in event)) as PartedEvent[];
+  const isSmall = parted.length <= SMALL_MAX && parted.every(({ partsMax }) => partsMax === 1);
   const types = [...new Set(events.map(({ type }) => type))];
   const width = events.reduce((sum, event) => sum + ("data" in event ? 1 : (event.partsMax ?? Infinity)), 0);
   const isSpread = width <= PLACES;
@@ -80,18 +91,23 @@ export async function recordMade(tx: Queryable, events: readonly (NewEvent | Par
       given.push({ n: n++, event });
       continue;
     }
+    if (isSmall) {
+      small.push({ n: n++, event });
+      continue;
+    }
     const first = n;
     const parts = recordParts(tx, event, first).then((ids) => ids.map((id, part) => ({ n: first + part, id })));
     made.push(parts);
     n += isSpread && event.partsMax !== undefined ? event.partsMax : (await parts).length;
   }
-  return { given, made: (await Promise.all(made)).flat(), types };
+  return { given, small, made: (await Promise.all(made)).flat(), types };
 }
 
 /** Records the other events, and the row of the outbox that names all of them. @returns the ids in the order of the events */
-export async function recordRest(tx: Queryable, { given, made, types }: HalfRecorded): Promise<string[]> {
-  if (given.length + made.length === 0) return [];
-  const { rows } = await tx.query<{ id: string }>(RECORD_EVENTS, [
+export async function recordRest(tx: Queryable, { given, small, made, types }: HalfRecorded): Promise<string[]> {
+  if (given.length + small.length + made.length === 0) return [];
+  const built = small.map(({ event: { select, values } }) => ({ select, taken: values.length }));
+  const { rows } = await tx.query<{ id: string }>(recordEventsWith(built), [
     given.map(({ n }) => n),
     given.map(({ event }) => event.type),
     given.map(({ event }) => event.integrationId),
@@ -105,14 +121,21 @@ export async function recordRest(tx: Queryable, { given, made, types }: HalfReco
     made.map(({ n }) => n),
     made.map(({ id }) => id),
     types,
+    ...small.flatMap(({ n, event }) => [...event.values, ...headOf(event, n)]),
   ]);
   return rows.map(({ id }) => id);
 }
 
 async function recordParts(tx: Queryable, event: PartedEvent, first: number): Promise<string[]> {
-  const { select, values, type, integrationId, environment, itemId, userId, subject, history = false } = event;
-  const about = [itemId, userId, subject?.kind ?? null, subject?.id ?? null];
-  const head = [first, type, integrationId, environment, ...about, history];
-  const { rows } = await tx.query<{ id: string }>(insertParts(select, values.length), [...values, ...head]);
+  const { select, values } = event;
+  const given = [...values, ...headOf(event, first)];
+  const { rows } = await tx.query<{ id: string }>(insertParts(select, values.length), given);
   return rows.map(({ id }) => id);
+}
+
+/** The columns of an event as its statement takes them, behind the values of its SELECT. */
+function headOf(event: PartedEvent, first: number): unknown[] {
+  const { type, integrationId, environment, itemId, userId, subject, history = false } = event;
+  const about = [itemId, userId, subject?.kind ?? null, subject?.id ?? null];
+  return [first, type, integrationId, environment, ...about, history];
 }

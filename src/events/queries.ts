@@ -4,21 +4,26 @@
  * Ids of one transaction carry its instant and then the events' places in it, so that an item's events in the order of
  * their ids are in the order in which they happened.
  */
+import { createHash } from "node:crypto";
 import type { Statement } from "../database/types.ts";
+
+/** What recordEvents takes before the values of the events that it builds. */
+const GIVEN = 13;
 
 /**
  * Records events and one row of the outbox that names them and those that the transaction has already recorded. $1 are
- * their places, $2…$10 their columns and data, $11 and $12 places and ids of the recorded ones, $13 the types of all. Yields all ids in
- * order.
+ * their places, $2…$10 their columns and data, $11 and $12 places and ids of the recorded ones, $13 the types of all. Behind them, for each
+ * of `built`: the values of its SELECT, its first place, type, and other columns. Yields all ids in order.
  */
-export const RECORD_EVENTS: Statement = {
-  name: "events_record_events",
-  text: `
+function recordEvents(built: readonly Built[]): Statement {
+  return {
+    name: nameOf(built),
+    text: `
 with given as materialized (
   select e.n, tartan.new_id(now(), e.n) as id, e.type, e.integration_id, coalesce(e.environment, g.environment) as environment,
     e.item_id, coalesce(e.user_id, i.user_id) as user_id, e.subject_kind, e.subject_id, e.history, e.data
-  from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::text[])
-    as e (n, type, integration_id, environment, item_id, user_id, subject_kind, subject_id, history, data)
+  from (select * from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bool[],
+      $10::text[]) as a (n, type, integration_id, environment, item_id, user_id, subject_kind, subject_id, history, data)${unionOf(built)}) e
   left join tartan.integrations g on g.id = e.integration_id
   left join tartan.items i on i.integration_id = e.integration_id and i.item_id = e.item_id
 ), written as (
@@ -29,10 +34,53 @@ with given as materialized (
 ), every as (
   select n, id from given union all select * from unnest($11::int[], $12::uuid[])
 ), noted as (
-  insert into events.outbox (events, types) select array_agg(id order by n), $13::text[] from every
+  insert into events.outbox (events, types) select array_agg(id order by n), $13::text[] from every having count(*) > 0
 )
 select id from every order by n`,
-};
+  };
+}
+
+/** Events that the statement builds from a SELECT with as many values. */
+interface Built {
+  select: Statement;
+  taken: number;
+}
+
+/** How many columns of an event follow the values of its SELECT. */
+const HEAD = 9;
+
+/** Their own $1… stand behind those of the statement. */
+function unionOf(built: readonly Built[]): string {
+  let before = GIVEN;
+  return built
+    .map(({ select, taken }) => {
+      const [from, head] = [before, before + taken];
+      before = head + HEAD;
+      const own = select.text.replaceAll(/\$(\d+)/g, (_, number: string) => `$${from + Number(number)}`);
+      const columns = ["text", "text", "text", "text", "text", "text", "text", "bool"].map(
+        (type, n) => `$${head + 2 + n}::${type}`,
+      );
+      return ` union all
+    select $${head + 1}::int + part - 1, ${columns.join(", ")}, data from (${own}) made`;
+    })
+    .join("");
+}
+
+/** Postgres cuts names at 63 characters, so the names of the SELECTs are in it as a digest. */
+const nameOf = (built: readonly Built[]): string =>
+  built.length === 0 ? "events_record_events" : `events_record_events_${digestOf(namesOf(built))}`;
+const digestOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 32);
+const namesOf = (built: readonly Built[]): string => built.map(({ select }) => select.name).join(" ");
+
+const known = new Map<string, Statement>();
+
+/** recordEvents, made once for each set of SELECTs. */
+export function recordEventsWith(built: readonly Built[]): Statement {
+  const names = namesOf(built);
+  const made = known.get(names) ?? recordEvents(built);
+  known.set(names, made);
+  return made;
+}
 
 /** Events from the rows of a SELECT, whose own values are $1…; after them the first place, the type, and the other columns. */
 export function insertParts({ name, text }: Statement, taken: number): Statement {

@@ -175,9 +175,11 @@ const hasColumns = ({ columns }: Table, names: readonly string[]): boolean =>
   names.every((name) => columns.some((column) => column.name === name));
 
 async function apply(tx: Queryable, statement: Statement, values: readonly unknown[]): Promise<Applied> {
-  const { rows } = await tx.query<Changes & { keys: string[] | null; before?: Applied["before"] }>(statement, values);
-  const { added = 0, modified = 0, removed = 0, keys = null, before = null } = rows[0] ?? {};
-  return { changes: { added, modified, removed }, keys: keys ?? [], before };
+  type Row = Changes & { keys: string[] | null; bytes?: number; before?: Applied["before"] };
+  const [row] = (await tx.query<Row>(statement, values)).rows;
+  const { added = 0, modified = 0, removed = 0, keys = null, before = null } = row ?? {};
+  const bytes = row?.bytes ?? (keys?.length ? Infinity : 0);
+  return { changes: { added, modified, removed }, keys: keys ?? [], bytes, before };
 }
 
 async function hasCurrentRows(tx: Queryable, scope: Scope, of: Mirrored): Promise<boolean> {

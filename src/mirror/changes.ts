@@ -3,13 +3,13 @@
  * is only which rows those are.
  */
 import type { Statement } from "../database/types.ts";
-import { changedRows } from "./change-queries.ts";
+import { changedRows, PART_BYTES } from "./change-queries.ts";
 import { KEYS_MAX } from "./queries.ts";
 import type { Mirrored } from "./rows.ts";
 import type { Applied, Scope } from "./types.ts";
 
 /** What a run starts from. */
-export const UNTOUCHED: Applied = { changes: { added: 0, modified: 0, removed: 0 }, keys: [], before: null };
+export const UNTOUCHED: Applied = { changes: { added: 0, modified: 0, removed: 0 }, keys: [], bytes: 0, before: null };
 
 /** Two steps of a run as one. */
 export function both(one: Applied, other: Applied): Applied {
@@ -21,6 +21,7 @@ export function both(one: Applied, other: Applied): Applied {
       removed: one.changes.removed + other.changes.removed,
     },
     keys: keys !== null && keys.length <= KEYS_MAX ? keys : null,
+    bytes: one.bytes + other.bytes,
     before: one.before ?? other.before,
     ...(one.compared && { compared: one.compared }),
   };
@@ -34,12 +35,14 @@ export function both(one: Applied, other: Applied): Applied {
 export function selectChanges(
   { integrationId, subjectId }: Scope,
   of: Mirrored,
-  { changes, keys }: Applied,
+  { changes, keys, bytes }: Applied,
   runId: string,
 ): { select: Statement; values: unknown[]; partsMax: number } | null {
   const rows = changes.added + changes.modified + changes.removed;
   if (rows === 0) return null;
   const values = [integrationId, subjectId, runId, JSON.stringify(changes)];
+  if (keys !== null && (rows === 1 || bytes < PART_BYTES))
+    return { select: changedRows(of, "one_part"), values: [...values, [...new Set(keys)]], partsMax: 1 };
   return {
     select: changedRows(of, keys === null ? "all" : "keys"),
     values: keys === null ? values : [...values, [...new Set(keys)]],

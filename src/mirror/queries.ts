@@ -24,6 +24,7 @@ import {
   statementName,
   type Mirrored,
 } from "./rows.ts";
+import { ROW_BYTES_MIN } from "./change-queries.ts";
 import { isMaskedAway } from "./masks.ts";
 import { checkedKey, checkedRow, fits, keysOf, literal, valueOf } from "./values.ts";
 
@@ -102,7 +103,8 @@ select
   (count(*) filter (where known and current and not touched)
     + count(*) filter (where known and not current and touched and not fresh))::int as modified,
   -count(*) filter (where known and not current and touched and not fresh)::int as removed,
-  array_agg(${packed(of)}) as keys${root ? ", (select before from news where current) as before" : ""}
+  array_agg(${packed(of)}) as keys,
+  coalesce(sum(greatest(pg_column_size(raw), ${ROW_BYTES_MIN})), 0)::float8 as bytes${root ? ", (select before from news where current) as before" : ""}
 from news`,
   };
 }

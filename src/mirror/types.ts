@@ -103,6 +103,8 @@ export interface Applied {
   changes: Changes;
   /** of the rows that were touched, some perhaps twice; null: too many to name */
   keys: readonly string[] | null;
+  /** bytes of the rows that were touched, in the measure of an event's parts, rather too many; Infinity: not known */
+  bytes: number;
   /** the row that stands for the subject as it was, when it was there and has changed */
   before: Record<string, unknown> | null;
   /** where the reading was compared */

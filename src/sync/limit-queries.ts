@@ -4,13 +4,14 @@ import type { Statement } from "../database/types.ts";
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
 /**
- * Takes one request from the budgets of all keys $1, with steps $2 and bursts $3 in ms, if that waits at most $4 ms: see sql. A transaction
- * of its own, whose commit does not wait for the disk: it would hold up all requests of the client for so long, and what a crash of
- * Postgres forgets is the last half second.
+ * Takes requests from the budgets of their keys. $1…$4 are the keys: the number of the request, the key, step and burst in ms; $5 how long
+ * (ms) each request waits at most. See sql. A transaction of its own, whose commit does not wait for the disk: it would hold up all
+ * requests of the client for so long, and what a crash of Postgres forgets is the last half second.
  */
 export const ACQUIRE = statement(
   "acquire",
-  "select set_config('synchronous_commit', 'off', true), sync.acquire($1::text[], $2::float8[], $3::float8[], $4) as wait_ms",
+  `select set_config('synchronous_commit', 'off', true),
+  sync.acquire_each($1::int[], $2::text[], $3::float8[], $4::float8[], $5::float8[]) as waits`,
 );
 
 /**

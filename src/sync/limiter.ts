@@ -1,6 +1,6 @@
 /**
- * Applies Plaid's limits, together with every other process on the database: the generic cell rate algorithm, in one
- * statement for each request, for the client, the item and its institution. A request is counted under all of them or none.
+ * Applies Plaid's limits, together with every other process on the database: the generic cell rate algorithm, for the client, the
+ * item and its institution. A request is counted under all of them or none.
  *
  * A limit of L a minute holds in every window of a minute if bursts and the steady rate together stay within L. An
  * item's few requests come in bursts (a backfill's pages), so half of L may go at once and the other half steadily. A
@@ -13,7 +13,8 @@ import type { Clock } from "../clock.ts";
 import type { Queryable } from "../database/types.ts";
 import { limitScope, PlaidError, type LimitScope } from "../plaid/errors.ts";
 import { limitOf, type Limit } from "../plaid/limits.ts";
-import { ACQUIRE, RESET_STRIKES, SLOW } from "./limit-queries.ts";
+import { RESET_STRIKES, SLOW } from "./limit-queries.ts";
+import { openPermits, type Bucket } from "./permits.ts";
 
 export interface Asking {
   integrationId: string;
@@ -66,6 +67,7 @@ export function createLimiter(q: Queryable, clock: Clock, factor: number): Limit
   const refusedItems = new Map<string, Set<string>>();
   /** keys that this process saw refused since their last successful answer */
   const struck = new Set<string>();
+  const permits = openPermits(q);
   const slow = async (key: string, retryAfterMs: number | undefined): Promise<number> => {
     if (struck.size >= STRUCK_MAX) struck.clear();
     struck.add(key);
@@ -75,13 +77,7 @@ export function createLimiter(q: Queryable, clock: Clock, factor: number): Limit
   return {
     async acquire(asking, patienceMs, signal) {
       const buckets = bucketsOf(asking, factor);
-      const { rows } = await q.query<{ wait_ms: number }>(ACQUIRE, [
-        buckets.map(({ key }) => key),
-        buckets.map(({ stepMs }) => stepMs),
-        buckets.map(({ burstMs }) => burstMs),
-        patienceMs,
-      ]);
-      const waitMs = rows[0]?.wait_ms ?? 0;
+      const waitMs = await permits.ask(buckets, patienceMs);
       if (waitMs > patienceMs) return Math.ceil(waitMs);
       if (waitMs > 0) await clock.sleep(waitMs, signal);
       signal.throwIfAborted();
@@ -124,12 +120,6 @@ export async function askWithin<T>(limiter: Limiter, asking: Asking, request: ()
   }
   await limiter.answered(asking);
   return answer;
-}
-
-interface Bucket {
-  key: string;
-  stepMs: number;
-  burstMs: number;
 }
 
 function keyOf({ integrationId, endpoint, itemId, institutionId }: Asking, scope: LimitScope): string {
