@@ -12,6 +12,7 @@ import {
   removePage,
   removeUnnamed,
   removeUnseen,
+  replaceByPage,
   rootLead,
   rootRow,
   upsertPage,
@@ -34,6 +35,8 @@ interface Statements {
   upsertExact: Statement;
   upsertExactCareful: Statement;
   noteUnfit: Statement;
+  /** of a whole reading of one page; null where a page also names removals, and for the row that stands for the subject */
+  replace: Statement | null;
   remove: Statement | null;
   unseen: Statement;
 }
@@ -51,6 +54,7 @@ function statementsOf(of: Mirrored): Statements {
     upsertExact: upsertPage(of, false, true),
     upsertExactCareful: upsertPage(of, true, true),
     noteUnfit: noteUnfit(of),
+    replace: of.table.key.length === 0 || removals !== undefined ? null : replaceByPage(of),
     remove: removals === undefined ? null : removePage(of, removals),
     unseen: removeUnseen(of),
   };
@@ -95,15 +99,16 @@ export const isShort = ({ pages, compare }: Reading, unfit: readonly Unfit[] | n
 /** Applies the only page of a reading to a table. Sends all statements at once. */
 async function applyPage(tx: Queryable, scope: Scope, reading: Reading, of: Mirrored): Promise<Applied> {
   const { resource, pages } = reading;
-  const { upsert, remove } = statementsOf(of);
+  const { upsert, replace, remove, unseen } = statementsOf(of);
   const [page = { text: null, rows: false, removals: false }] = pages;
   const values = [scope.integrationId, scope.subjectId, page.text, scope.leaseToken, resource.name, 0];
   const given = of.table.given ? [JSON.stringify(scope.facts)] : [];
   const gone = unseenStep(reading, of);
+  const isReplaced = page.rows && replace !== null && gone !== null && gone.statement === unseen;
   const steps = [
-    ...(page.rows ? [apply(tx, upsert, [...values, ...given])] : []),
+    ...(page.rows ? [apply(tx, isReplaced ? replace : upsert, [...values, ...given])] : []),
     ...(page.removals && remove ? [apply(tx, remove, values)] : []),
-    ...(gone ? [apply(tx, gone.statement, [...values.slice(0, 5), ...gone.within])] : []),
+    ...(gone && !isReplaced ? [apply(tx, gone.statement, [...values.slice(0, 5), ...gone.within])] : []),
   ];
   return (await Promise.all(steps)).reduce(both, UNTOUCHED);
 }

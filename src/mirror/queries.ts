@@ -61,7 +61,39 @@ export const columnDiffers = (of: Mirrored, careful: boolean, t: string, row: st
  *
  * If it is `exact`, it also writes rows whose columns are not what their `raw` says.
  */
-export function upsertPage(of: Mirrored, careful = false, exact = false): Statement {
+export const upsertPage = (of: Mirrored, careful = false, exact = false): Statement => ({
+  name: statementName(of, upsertName(of, careful, exact)),
+  text: `${upsert(of, careful, exact)}
+select ${newsCounts(of)} from news`,
+});
+
+/**
+ * The same of a page that is the whole reading: it also removes what the page lacks, since a statement of its own for that would read the
+ * page once more. Not for the row that stands for the subject.
+ */
+export const replaceByPage = (of: Mirrored): Statement => ({
+  name: statementName(of, of.revealed === true ? "replace_revealed" : "replace"),
+  text: `${upsert(of, false, false)}, gone as materialized (
+  select ${goneColumns(of)}, t.raw from ${nameOf(of)} t
+  where ${own(of, "t")} and t.removed_at is null and not exists (select from page p where ${sameKey(of, "t", "p")})
+), ${removal(of, "taken")}
+select n.added + g.added as added, n.modified + g.modified as modified, n.removed + g.removed as removed, n.keys || g.keys as keys,
+  n.bytes + g.bytes as bytes
+from (select ${newsCounts(of)} from news) n, (select ${goneCounts(of)}, ${bytesOf} from gone) g`,
+});
+
+const bytesOf = `coalesce(sum(greatest(pg_column_size(raw), ${ROW_BYTES_MIN})), 0)::float8 as bytes`;
+
+/** What became of the rows in `news`. */
+const newsCounts = (of: Mirrored): string => `
+  count(*) filter (where not known or (not current and (fresh or not touched)))::int as added,
+  (count(*) filter (where known and current and not touched)
+    + count(*) filter (where known and not current and touched and not fresh))::int as modified,
+  -count(*) filter (where known and not current and touched and not fresh)::int as removed,
+  array_agg(${packed(of)}) as keys, ${bytesOf}${of.table.key.length === 0 ? ", (select before from news where current) as before" : ""}`;
+
+/** The steps that both begin with. */
+function upsert(of: Mirrored, careful: boolean, exact: boolean): string {
   const { table } = of;
   const { columns, given = [] } = table;
   const keys = keyNames(of);
@@ -73,9 +105,7 @@ export function upsertPage(of: Mirrored, careful = false, exact = false): Statem
   const fitting = table.key.map((field) => fits(`e -> ${literal(field)}`, "key")).join(" and ");
   const checkedKeys = root ? [] : keys.map((name) => checkedKey(name, careful));
   const beside = [...given, ...(exact ? columns.map(({ name }) => name) : [])];
-  return {
-    name: statementName(of, upsertName(of, careful, exact)),
-    text: `
+  return `
 with page as materialized (
   select distinct on (${key}) ${key}, raw
   from (select ${keysOf(table, "e")
@@ -97,16 +127,7 @@ with page as materialized (
   on conflict (integration_id, ${primaryKey(of).join(", ")}) do update set ${names.map((name) => `${name} = excluded.${name}`).join(", ")},
     added_at = case when t.removed_at is null or (t.changed_at = now() and t.added_at < now()) then t.added_at else now() end,
     changed_at = now(), removed_at = null
-)
-select
-  count(*) filter (where not known or (not current and (fresh or not touched)))::int as added,
-  (count(*) filter (where known and current and not touched)
-    + count(*) filter (where known and not current and touched and not fresh))::int as modified,
-  -count(*) filter (where known and not current and touched and not fresh)::int as removed,
-  array_agg(${packed(of)}) as keys,
-  coalesce(sum(greatest(pg_column_size(raw), ${ROW_BYTES_MIN})), 0)::float8 as bytes${root ? ", (select before from news where current) as before" : ""}
-from news`,
-  };
+)`;
 }
 
 /** Whether the row `t` is not what `p.raw` says; `exact`: its columns too. */
@@ -123,14 +144,19 @@ const ownerValues = ({ resource }: Mirrored): string[] => (resource.subject.colu
 
 /** What both kinds of removal end with: `gone` holds the keys of current rows to be removed. */
 const removeGone = (of: Mirrored): string => `
-, written as (
+, ${removal(of, "written")}
+select ${goneCounts(of)}
+from gone`;
+
+const removal = (of: Mirrored, step: string): string => `${step} as (
   update ${nameOf(of)} as t set removed_at = now(), changed_at = now() from gone
   where ${own(of, "t")} and ${sameKey(of, "t", "gone")}
-)
-select -count(*) filter (where fresh)::int as added, -count(*) filter (where touched and not fresh)::int as modified,
+)`;
+
+const goneCounts = (of: Mirrored): string =>
+  `-count(*) filter (where fresh)::int as added, -count(*) filter (where touched and not fresh)::int as modified,
   count(*) filter (where not fresh)::int as removed,
-  array(select ${packed(of)} from gone limit ${KEYS_MAX + 1}) as keys
-from gone`;
+  array(select ${packed(of)} from gone limit ${KEYS_MAX + 1}) as keys`;
 
 const goneColumns = (of: Mirrored): string =>
   `${keyColumns(of)
