@@ -3,6 +3,7 @@
  * one: of what a permit costs Postgres, most is spent for the statement and little for the keys. They would wait for each other in Postgres
  * anyway, since those of one client lock the same row.
  */
+import { setImmediate as turnEnds } from "node:timers/promises";
 import type { Queryable } from "../database/types.ts";
 import { ACQUIRE } from "./limit-queries.ts";
 
@@ -36,7 +37,7 @@ export function openPermits(q: Queryable): Permits {
   const work = async (): Promise<void> => {
     isWorking = true;
     // Those that ask in this turn of the event loop come along, as the two requests of a run do.
-    await Promise.resolve();
+    await turnEnds();
     while (waiting.length > 0) {
       const asked = waiting.splice(0, TOGETHER_MAX);
       try {
