@@ -5,7 +5,10 @@ import { metrics } from "../metrics.ts";
 import { Folder, keptForLater, setAside } from "./folder.ts";
 import { mark, recordOf } from "./frames.ts";
 import { factsOf, type Facts } from "./record.ts";
-import { createFile, Segment, type CreateFile } from "./segment.ts";
+import { Segment, type CreateFile } from "./segment.ts";
+
+const UNREADABLE =
+  "a file of the spool cannot be read; it stays where it is, and is tried again by whoever takes its folder next";
 
 interface Held {
   segment: Segment;
@@ -124,7 +127,8 @@ export class Backlog {
         if (segment.waiting > 0) segments.push(segment);
         else await this.#discard(segment);
       } catch (error) {
-        logger.error({ error, path, root }, "a file of the spool cannot be read; it is tried again at the next start");
+        folder.skip(seq);
+        logger.error({ error, path, root }, UNREADABLE);
       }
     }
     return segments;
@@ -187,10 +191,33 @@ export class Backlog {
   }
 
   /** Writes records behind all others, to be drained again. They are on the disk when it returns. @throws SegmentFailure, the file system's own errors */
-  async putBack(payloads: readonly Buffer[], now: number): Promise<void> {
-    const segment = await this.create(now, createFile);
-    segment.isPutBack = true;
-    await segment.append(mark(payloads.map(recordOf), segment.marker), payloads.map(factsOf));
+  async putBack(payloads: readonly Buffer[], now: number, create: CreateFile): Promise<void> {
+    const segment = await this.create(now, create);
+    try {
+      segment.isPutBack = true;
+      await segment.append(mark(payloads.map(recordOf), segment.marker), payloads.map(factsOf));
+    } catch (error) {
+      // They are tried again soon, and a disk may be full for hours.
+      this.#held.splice(
+        this.#held.findIndex((held) => held.segment === segment),
+        1,
+      );
+      await this.#discard(segment);
+      throw error;
+    }
+  }
+
+  /** Goes on without a segment that cannot be read. Nothing is written to it any more. */
+  async skip(segment: Segment, error: unknown): Promise<void> {
+    const at = this.#held.findIndex((held) => held.segment === segment);
+    const [held] = at === -1 ? [] : this.#held.splice(at, 1);
+    if (!held) return;
+    this.#damaged += 1;
+    metrics.spoolDamaged.inc();
+    this.#options.logger.error({ error, path: segment.path, webhooks: segment.waiting }, UNREADABLE);
+    held.folder.skip(segment.seq);
+    await segment.close();
+    await this.#leaveIfDone(held.folder);
   }
 
   /** Whether records that were put back wait. */

@@ -7,6 +7,7 @@
  *         → their integration is not there, or a token cannot be opened → the same in the folder later, tried again at each start
  *         → another transaction is storing the same JWT → behind all others, tried again
  *         → the database is away → nothing moves; a smaller batch is tried after a pause
+ *   a file that cannot be read → tried again after pauses → left where it is, so that it holds the others up for half a minute at most
  */
 import type { Clock } from "../clock.ts";
 import { describeError, TartanError } from "../errors.ts";
@@ -18,11 +19,14 @@ import type { Backlog } from "./backlog.ts";
 import { keep, type Kept } from "./folder.ts";
 import type { Frame } from "./frames.ts";
 import { decode, factsOf, type Facts, type SpoolVault } from "./record.ts";
+import type { CreateFile, Read, Segment } from "./segment.ts";
 
 const ROWS_MAX = 500;
 const BYTES_MAX = 4 * 1024 * 1024;
 /** What a batch that Postgres could not take in time is cut down to, at least. */
 const ROWS_MIN = 8;
+/** The pauses between them grow to two seconds. */
+const READS_MAX = 15;
 
 /** The data directory may have served another database. */
 const UNKNOWN_KEPT_MS = 7 * 24 * 60 * 60_000;
@@ -43,8 +47,11 @@ export interface DrainOptions {
   refusals: RefusalSink;
   clock: Clock;
   logger: Logger;
+  create: CreateFile;
   /** whether records are still appended to it */
-  isCurrent: (segment: NonNullable<Backlog["first"]>) => boolean;
+  isCurrent: (segment: Segment) => boolean;
+  /** no record is appended to the present file any more */
+  seal: () => void;
 }
 
 export class Drain {
@@ -77,19 +84,41 @@ export class Drain {
       await backlog.dropFirst();
       return true;
     }
-    const { frames, next, damaged } = await segment.read(segment.drained, this.#rows, BYTES_MAX);
+    const read = await this.#read(segment);
+    if (read === null) return true;
+    const { frames, next, damaged } = read;
     if (damaged && !segment.damaged) {
       segment.damaged = true;
       backlog.noteDamage(segment.path, 1);
     }
-    await this.#restore(frames);
+    await this.#restore(segment, frames);
     const last = frames.at(-1);
     segment.advance(next, frames.length, last ? factsOf(last.payload).arrivedAt : null);
     await backlog.notePosition();
     return true;
   }
 
-  async #restore(frames: readonly Frame[]): Promise<void> {
+  /** @returns null where it cannot be read, and the others go on */
+  async #read(segment: Segment): Promise<Read | null> {
+    const { backlog, isCurrent, seal } = this.#options;
+    try {
+      const read = await segment.read(segment.drained, this.#rows, BYTES_MAX);
+      segment.failedReads = 0;
+      return read;
+    } catch (error) {
+      segment.failedReads += 1;
+      if (segment.failedReads < READS_MAX) throw error;
+      // A write to it may be under way until the next try.
+      if (isCurrent(segment)) {
+        seal();
+        throw error;
+      }
+      await backlog.skip(segment, error);
+      return null;
+    }
+  }
+
+  async #restore(segment: Segment, frames: readonly Frame[]): Promise<void> {
     const locked: Buffer[] = [];
     const readable: { payload: Buffer; arrival: Arrival }[] = [];
     const later: Buffer[] = [];
@@ -119,8 +148,8 @@ export class Drain {
       if (kept !== null) (kept === "later" ? later : refused).push(payload);
     }
     if (locked.length > 0) await this.#putBack(locked);
-    await this.#keep("later", later, reason);
-    await this.#keep("refused", refused, reason);
+    await this.#keep(segment, "later", later, reason);
+    await this.#keep(segment, "refused", refused, reason);
   }
 
   /** Records the refusal. @returns where the arrival is kept; null: nowhere */
@@ -141,8 +170,8 @@ export class Drain {
 
   /** The transaction that stores the same JWT decides about its order. */
   async #putBack(payloads: readonly Buffer[]): Promise<void> {
-    const { backlog, logger, clock } = this.#options;
-    await backlog.putBack(payloads, clock.now());
+    const { backlog, logger, clock, create } = this.#options;
+    await backlog.putBack(payloads, clock.now(), create);
     logger.warn(
       { webhooks: payloads.length },
       "other transactions keep the JWTs of webhooks in the spool; they are tried again behind the others",
@@ -156,15 +185,16 @@ export class Drain {
   }
 
   /** Keeps records in a file of their own. Where that fails, the whole segment is kept, like a damaged one. */
-  async #keep(folder: Kept, payloads: readonly Buffer[], reason: unknown): Promise<void> {
+  async #keep(segment: Segment, folder: Kept, payloads: readonly Buffer[], reason: unknown): Promise<void> {
     if (payloads.length === 0) return;
-    const { root, backlog, logger } = this.#options;
+    const { root, logger } = this.#options;
     const facts = { webhooks: payloads.length, reason: describeError(reason) };
     try {
       const path = await keep(root, folder, payloads);
       logger.error({ ...facts, path }, MESSAGES[folder]);
     } catch (error) {
-      if (backlog.first) backlog.first.damaged = true;
+      // What another process has left may be the first by now.
+      segment.damaged = true;
       logger.error(
         { ...facts, error },
         "webhooks of the spool cannot be stored; their segment is kept in the folder damaged",

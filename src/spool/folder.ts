@@ -32,6 +32,8 @@ export class Folder {
   readonly path: string;
   readonly #lock: FileLock;
   #positions: FileHandle | null = null;
+  /** of the segments that could not be read, the first */
+  #unreadable = Number.POSITIVE_INFINITY;
 
   private constructor(path: string, lock: FileLock) {
     this.path = path;
@@ -102,13 +104,20 @@ export class Folder {
    * Notes how far it is drained. The note is not synced: after a loss of power some records are offered to the database again, which passes
    * them over.
    */
-  async notePosition({ seq, offset }: Position): Promise<void> {
+  async notePosition(position: Position): Promise<void> {
+    const isBehind = position.seq > this.#unreadable;
+    const { seq, offset } = isBehind ? { seq: this.#unreadable, offset: 0 } : position;
     const bytes = Buffer.alloc(POSITION_BYTES);
     bytes.writeDoubleBE(seq, 0);
     bytes.writeDoubleBE(offset, 8);
     bytes.writeUInt32BE(crc32(bytes.subarray(0, 16)), 16);
     this.#positions ??= await open(join(this.path, "drained"), "w", 0o600);
     await this.#positions.write(bytes, 0, POSITION_BYTES, 0);
+  }
+
+  /** A segment cannot be read just now. It stays for another look, so no position goes beyond it: it would count as drained. */
+  skip(seq: number): void {
+    this.#unreadable = Math.min(this.#unreadable, seq);
   }
 
   async sync(): Promise<void> {

@@ -51,6 +51,8 @@ export class Segment {
   /** when the first that is not drained arrived, at the latest (ms) */
   oldestAt = Number.POSITIVE_INFINITY;
   damaged = false;
+  /** how often it could not be read, since it could */
+  failedReads = 0;
   /** its records were drained before, in vain */
   isPutBack = false;
 
@@ -93,7 +95,8 @@ export class Segment {
   /**
    * Opens a segment that another process, or an earlier start, has left.
    * @param each is given what stands in each record behind `drained`
-   * @returns null for a file that cannot be read as a segment
+   * @returns null for a file that is no segment
+   * @throws the file system's own errors
    */
   static async load(
     path: string,
@@ -102,14 +105,26 @@ export class Segment {
     each: (facts: Facts) => void,
   ): Promise<{ segment: Segment; found: Found } | null> {
     const file = await open(path, "r+").catch(() => open(path, "r"));
+    try {
+      const loaded = await Segment.#loadFrom(file, { path, seq, drained }, each);
+      if (loaded === null) await file.close();
+      return loaded;
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  static async #loadFrom(
+    file: FileHandle,
+    { path, seq, drained }: { path: string; seq: number; drained: number },
+    each: (facts: Facts) => void,
+  ): Promise<{ segment: Segment; found: Found } | null> {
     const { size } = await file.stat();
     const bytes = size > SEGMENT_BYTES_MAX ? Buffer.alloc(0) : await readAll(file, 0, size);
     const known = markerOf(bytes);
-    if (known === null) {
-      await file.close();
-      // A process that dies while it makes a segment leaves less than a header.
-      return null;
-    }
+    // A process that dies while it makes a segment leaves less than a header.
+    if (known === null) return null;
     const from = Math.max(HEADER_BYTES, drained);
     const segment = new Segment(path, seq, file, Buffer.from(known.marker), { end: from, drained: from });
     const found = segment.#look(bytes, each);

@@ -14,29 +14,26 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { describeError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
-import { metrics } from "../metrics.ts";
 import type {
   Arrival,
   ArrivedWebhook,
   Intake,
   Linked,
   LinkedItem,
-  Restoring,
   StaleNotice,
   UnprovenWebhook,
 } from "../model/intake.ts";
-import { NO_PRESSURE, type Pressure } from "../model/pressure.ts";
-import type { RefusalSink } from "../model/refusal.ts";
+import { NO_PRESSURE } from "../model/pressure.ts";
 import type { SpoolFacts, SpoolStatus } from "../model/spool.ts";
 import type { Accepted } from "../model/webhook.ts";
-import type { Clock } from "../clock.ts";
 import { Backlog } from "./backlog.ts";
 import { Drain } from "./drain.ts";
-import { acceptAny, identified, isPassing, stopping, type Entry } from "./entry.ts";
+import { identified, isPassing, stopping, type Entry } from "./entry.ts";
 import { FileIntake } from "./file-intake.ts";
-import type { SpoolVault } from "./record.ts";
-import { createFile, type CreateFile } from "./segment.ts";
+import type { SpoolOptions } from "./options.ts";
+import { Pending } from "./pending.ts";
+import { createFile } from "./segment.ts";
+import { showMetrics, spoolFacts, type Mode } from "./status.ts";
 import { Writer } from "./writer.ts";
 
 /** Plaid closes a connection after 10 s. */
@@ -57,34 +54,6 @@ const GIVE_WAY_MS = 50;
 /** How long a stop waits for a batch that is being restored. */
 const STOP_MS = 3_000;
 
-export interface SpoolOptions {
-  inner: Intake & Restoring;
-  /** `<data directory>/spool`; made where it is missing */
-  root: string;
-  /** that the files may take; 0: nothing is spooled, and what is there is drained */
-  maxBytes: number;
-  /** arrivals that may wait for the disk; when more come, they are refused */
-  queueMax?: number;
-  vault: SpoolVault;
-  /** throws `invalid_request` for a linked item without what it needs; another engine checks that as it stores it */
-  check?: (item: LinkedItem) => void;
-  /** false: unproven webhooks are refused with `not_enabled`, as by an engine without a quarantine; those in the files are drained */
-  keepsUnproven?: boolean;
-  refusals: RefusalSink;
-  clock: Clock;
-  logger: Logger;
-  /** learns of each write to the file; the drain gives way to it */
-  pressure?: Pressure;
-  /** ms after which an arrival that the inner engine has not answered goes to the file */
-  deadlineMs?: number;
-  /** ms between looks for what dead processes have left */
-  leftOverEveryMs?: number;
-  /** for tests that let the disk fail */
-  create?: CreateFile;
-}
-
-type Mode = "straight" | "spooling" | "handing over";
-
 /**
  * Opens the spool, and takes what processes that are gone have left. Without a folder that it can use it passes everything on, and its status
  * says why. Disposing it settles every call that waits; what waits in its files stays there for the next start.
@@ -102,7 +71,7 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
   readonly #drain: Drain;
   readonly #file: FileIntake;
   /** at the inner engine; only while the mode is straight */
-  readonly #pending = new Set<Entry>();
+  readonly #pending: Pending;
   readonly #stop = new AbortController();
   #held: Entry[] = [];
   #mode: Mode = "straight";
@@ -117,13 +86,26 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
   constructor(options: SpoolOptions) {
     this.#options = options;
     const { root, logger, maxBytes, inner, vault, refusals, clock } = options;
-    const { queueMax = QUEUE_MAX, create = createFile, pressure = NO_PRESSURE } = options;
+    const { queueMax = QUEUE_MAX, create = createFile, pressure = NO_PRESSURE, stuckMs } = options;
+    this.#pending = new Pending(inner, (error) => this.#takeOverAfter(error));
     this.#backlog = new Backlog({ root, logger, onFound: (facts) => this.#file.remember(facts) });
     const now = (): number => clock.now();
-    this.#writer = new Writer({ backlog: this.#backlog, maxBytes, queueMax, create, logger, pressure, now });
+    this.#writer = new Writer({ backlog: this.#backlog, maxBytes, queueMax, create, logger, pressure, now, stuckMs });
     this.#file = new FileIntake(this.#writer, options);
     const isCurrent = (segment: Parameters<Writer["isCurrent"]>[0]): boolean => this.#writer.isCurrent(segment);
-    this.#drain = new Drain({ backlog: this.#backlog, inner, root, vault, refusals, clock, logger, isCurrent });
+    const seal = (): void => this.#writer.seal();
+    this.#drain = new Drain({
+      backlog: this.#backlog,
+      inner,
+      root,
+      vault,
+      refusals,
+      clock,
+      logger,
+      create,
+      isCurrent,
+      seal,
+    });
   }
 
   async open(): Promise<void> {
@@ -150,7 +132,7 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
     const arrival = identified(given);
     return new Promise((resolve, reject) => {
       const entry: Entry = { arrival, since: performance.now(), resolve, reject };
-      if (this.#mode === "straight" || this.#off !== null) this.#pass(entry);
+      if (this.#mode === "straight" || this.#off !== null) this.#pending.pass(entry);
       else if (this.#mode === "spooling") this.#file.accept(entry);
       else this.#hold(entry);
     });
@@ -163,50 +145,14 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
   }
 
   status(): SpoolFacts {
-    const { waiting, bytes, oldestAt, damaged } = this.#backlog;
-    const problem = this.#off ?? this.#writer.problem ?? (this.#mode === "straight" ? null : this.#trouble);
-    return {
-      state: this.#state(),
-      waiting: waiting + this.#writer.queued,
-      bytes,
+    return spoolFacts({
+      backlog: this.#backlog,
+      writer: this.#writer,
+      off: this.#off,
+      mode: this.#mode,
+      trouble: this.#trouble,
       since: this.#since,
-      oldest: oldestAt === null ? null : new Date(oldestAt),
-      damaged,
-      problem,
-    };
-  }
-
-  #state(): SpoolFacts["state"] {
-    if (this.#off !== null) return "off";
-    if (this.#mode === "straight") return "straight";
-    if (this.#writer.problem !== null) return "full";
-    return this.#trouble === null ? "draining" : "spooling";
-  }
-
-  /** Hands an arrival over to the inner engine. */
-  #pass(entry: Entry): void {
-    entry.atInner = true;
-    this.#pending.add(entry);
-    acceptAny(this.#options.inner, entry.arrival).then(
-      (accepted) => this.#stored(entry, accepted),
-      (error: unknown) => this.#failed(entry, error),
-    );
-  }
-
-  /** It may be in the file as well by now: it is answered as soon as one of the two has it. */
-  #stored(entry: Entry, accepted: Accepted | null): void {
-    entry.atInner = false;
-    this.#pending.delete(entry);
-    entry.resolve(accepted);
-  }
-
-  #failed(entry: Entry, error: unknown): void {
-    entry.atInner = false;
-    // One that is in the file too is answered from there, unless that has failed already.
-    if (!this.#pending.has(entry)) return entry.refused === undefined ? undefined : entry.reject(entry.refused);
-    if (this.#mayTakeOver() && isPassing(error)) return this.#takeOver(describeError(error).message);
-    this.#pending.delete(entry);
-    entry.reject(error);
+    });
   }
 
   /** A disk that has just failed is left alone for a moment. */
@@ -214,22 +160,24 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
     return this.#off === null && this.#writer.problem === null;
   }
 
+  /** The inner engine has refused an arrival. @returns false where that is its sender's to know */
+  #takeOverAfter(error: unknown): boolean {
+    if (!this.#mayTakeOver() || !isPassing(error)) return false;
+    this.#takeOver(describeError(error).message);
+    return true;
+  }
+
   /** Everything that waits for the inner engine goes to the file, in its order, and all that comes from now on. */
   #takeOver(reason: string): void {
     // Without a folder nothing can be written, but what another process has left can be drained.
-    const moved = this.#off === null ? [...this.#pending] : [];
-    for (const entry of moved) this.#pending.delete(entry);
+    const moved = this.#off === null ? this.#pending.take() : [];
     if (this.#mode === "straight") {
       this.#mode = "spooling";
       this.#trouble = reason;
       this.#since = new Date(this.#options.clock.now());
       this.#options.logger.warn({ reason, webhooks: moved.length }, "webhooks go to the spool from now on");
     }
-    for (const entry of moved) {
-      // Where the file cannot take it, the inner engine may still.
-      const reject = (error: unknown): void => (entry.atInner ? void (entry.refused = error) : entry.reject(error));
-      this.#file.accept({ ...entry, reject });
-    }
+    for (const entry of moved) this.#file.accept(entry);
     this.#wake();
   }
 
@@ -248,7 +196,7 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
   #tick(): void {
     const now = performance.now();
     const { deadlineMs = DEADLINE_MS, leftOverEveryMs = LEFT_OVER_EVERY_MS } = this.#options;
-    const [pending] = this.#pending;
+    const { oldest: pending } = this.#pending;
     if (pending && this.#mayTakeOver() && now - pending.since > deadlineMs)
       this.#takeOver(`Postgres has not answered within ${deadlineMs} ms`);
     const [held] = this.#held;
@@ -259,14 +207,7 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
         this.#options.logger.warn({ error }, "cannot look for what other processes left in the spool; trying again"),
       );
     }
-    this.#showMetrics();
-  }
-
-  #showMetrics(): void {
-    const { waiting, bytes, oldest } = this.status();
-    metrics.spoolWaiting.set(waiting);
-    metrics.spoolBytes.set(bytes);
-    metrics.spoolOldestSeconds.set(oldest === null ? 0 : (this.#options.clock.now() - oldest.getTime()) / 1000);
+    showMetrics(this.status(), this.#options.clock.now());
   }
 
   async #takeLeftOver(): Promise<void> {
@@ -336,7 +277,7 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
       { ...this.#drain.takeCounts(), seconds },
       "the spool is drained; webhooks go to Postgres again",
     );
-    for (const entry of this.#held.splice(0)) this.#pass({ ...entry, since: performance.now() });
+    for (const entry of this.#held.splice(0)) this.#pending.pass({ ...entry, since: performance.now() });
   }
 
   #noteTrouble(error: unknown): void {

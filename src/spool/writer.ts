@@ -22,6 +22,8 @@ const SEGMENT_BYTES = 16 * 1024 * 1024;
 const SEGMENTS_AT_LEAST = 8;
 /** Records that wait for the disk are in memory. */
 const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
+/** A write takes milliseconds. Plaid waits for ten seconds. */
+const STUCK_MS = 5_000;
 /** A disk that has just failed is not asked again for each webhook. */
 const PAUSE_MS = 1_000;
 const RETRY_AFTER_SECONDS = 5;
@@ -44,6 +46,8 @@ interface WriterOptions {
   /** learns of each write, so that other work gives way */
   pressure: Pressure;
   now: () => number;
+  /** ms after which a write counts as stuck */
+  stuckMs?: number | undefined;
 }
 
 export class Writer {
@@ -54,6 +58,8 @@ export class Writer {
   #running: Promise<void> | null = null;
   #failure: { until: number; message: string } | null = null;
   #full = false;
+  /** a write does not end */
+  #stuck = false;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -70,6 +76,7 @@ export class Writer {
 
   /** Why it takes nothing just now; null if it does. */
   get problem(): string | null {
+    if (this.#stuck) return "the spool's file cannot be written: the disk does not answer";
     if (this.#failure && performance.now() < this.#failure.until)
       return `the spool's file cannot be written: ${this.#failure.message}`;
     return this.#full && this.#options.backlog.bytes > 0 ? "the spool is full; see TARTAN_SPOOL_MAX_MB" : null;
@@ -132,6 +139,7 @@ export class Writer {
   /** Never throws: every outcome settles the batch. */
   async #write(batch: readonly Put[]): Promise<void> {
     this.#options.pressure.batch(batch.length + this.#waiting.length);
+    const watch = setTimeout(() => this.#noteStuck(batch.length), this.#options.stuckMs ?? STUCK_MS).unref();
     try {
       const segment = await this.#segment();
       const bytes = mark(
@@ -146,7 +154,18 @@ export class Writer {
       for (const { resolve } of batch) resolve();
     } catch (error) {
       this.#fail(error, batch);
+    } finally {
+      clearTimeout(watch);
+      this.#stuck = false;
     }
+  }
+
+  #noteStuck(webhooks: number): void {
+    this.#stuck = true;
+    this.#options.logger.error(
+      { webhooks: webhooks + this.#waiting.length },
+      "a write to the spool's file does not end; webhooks are answered 503",
+    );
   }
 
   async #segment(): Promise<Segment> {

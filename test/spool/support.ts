@@ -10,7 +10,8 @@ import { silentLogger } from "../../src/logger.ts";
 import type { Arrival, ArrivedWebhook, Intake, Restoring, RestoreResult } from "../../src/model/intake.ts";
 import type { Refusal } from "../../src/model/refusal.ts";
 import type { Accepted } from "../../src/model/webhook.ts";
-import { openSpool, type SpoolOptions } from "../../src/spool/spool.ts";
+import type { SpoolOptions } from "../../src/spool/options.ts";
+import { openSpool } from "../../src/spool/spool.ts";
 import { webhook } from "../support/webhook.ts";
 
 export interface Root extends AsyncDisposable {
