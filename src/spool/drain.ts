@@ -20,6 +20,7 @@ import { keep, type Kept } from "./folder.ts";
 import type { Frame } from "./frames.ts";
 import { decode, factsOf, type Facts, type SpoolVault } from "./record.ts";
 import type { CreateFile, Read, Segment } from "./segment.ts";
+import type { Writer } from "./writer.ts";
 
 const ROWS_MAX = 500;
 const BYTES_MAX = 4 * 1024 * 1024;
@@ -48,10 +49,7 @@ export interface DrainOptions {
   clock: Clock;
   logger: Logger;
   create: CreateFile;
-  /** whether records are still appended to it */
-  isCurrent: (segment: Segment) => boolean;
-  /** no record is appended to the present file any more */
-  seal: () => void;
+  writer: Pick<Writer, "isCurrent" | "seal">;
 }
 
 export class Drain {
@@ -76,11 +74,11 @@ export class Drain {
    * @throws TartanError of the inner engine; nothing moved then
    */
   async step(): Promise<boolean> {
-    const { backlog, isCurrent } = this.#options;
+    const { backlog, writer } = this.#options;
     const segment = backlog.first;
     if (!segment) return false;
     if (segment.drained >= segment.end) {
-      if (isCurrent(segment)) return false;
+      if (writer.isCurrent(segment)) return false;
       await backlog.dropFirst();
       return true;
     }
@@ -100,7 +98,7 @@ export class Drain {
 
   /** @returns null where it cannot be read, and the others go on */
   async #read(segment: Segment): Promise<Read | null> {
-    const { backlog, isCurrent, seal } = this.#options;
+    const { backlog, writer } = this.#options;
     try {
       const read = await segment.read(segment.drained, this.#rows, BYTES_MAX);
       segment.failedReads = 0;
@@ -109,8 +107,8 @@ export class Drain {
       segment.failedReads += 1;
       if (segment.failedReads < READS_MAX) throw error;
       // A write to it may be under way until the next try.
-      if (isCurrent(segment)) {
-        seal();
+      if (writer.isCurrent(segment)) {
+        writer.seal();
         throw error;
       }
       await backlog.skip(segment, error);

@@ -92,20 +92,8 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
     const now = (): number => clock.now();
     this.#writer = new Writer({ backlog: this.#backlog, maxBytes, queueMax, create, logger, pressure, now, stuckMs });
     this.#file = new FileIntake(this.#writer, options);
-    const isCurrent = (segment: Parameters<Writer["isCurrent"]>[0]): boolean => this.#writer.isCurrent(segment);
-    const seal = (): void => this.#writer.seal();
-    this.#drain = new Drain({
-      backlog: this.#backlog,
-      inner,
-      root,
-      vault,
-      refusals,
-      clock,
-      logger,
-      create,
-      isCurrent,
-      seal,
-    });
+    const [backlog, writer] = [this.#backlog, this.#writer];
+    this.#drain = new Drain({ backlog, writer, inner, root, vault, refusals, clock, logger, create });
   }
 
   async open(): Promise<void> {
