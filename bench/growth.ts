@@ -6,9 +6,14 @@
 import { load } from "./load.ts";
 import { ms, rate, tell, type Row } from "./report.ts";
 import { startSigner, type Signer } from "./webhooks.ts";
+import { fillItems } from "./growth-items.ts";
+import { fillJournal } from "./growth-journal.ts";
 import { execute } from "../test/support/execute.ts";
 import { openWorld, type World } from "./world.ts";
 import { listWebhooks } from "../src/journal/records.ts";
+import { relayDepth } from "../src/relay/ledger/overdue.ts";
+import { dueDepth } from "../src/sync/depth.ts";
+import { listItems } from "../src/sync/items.ts";
 import { claimSubjects } from "./claims.ts";
 
 const SMALL = 10_000;
@@ -16,9 +21,9 @@ const SMALL = 10_000;
 const LARGE = Number(process.env["GROWTH_ROWS"] ?? 10_000_000);
 /** An absolute path: the large journal stays there, and a later run that finds it fills none. */
 const KEPT = process.env["GROWTH_DIR"];
-const BATCH = 500_000;
-const DAYS = 90;
-const WEBHOOKS_PER_ITEM = 200;
+/** Of the other tables; a million takes minutes more. A journal that is kept keeps those that it has. */
+const SMALL_ITEMS = 1000;
+const LARGE_ITEMS = Number(process.env["GROWTH_ITEMS"] ?? 200_000);
 const ROUNDS = 3;
 const ACCEPTED = 30_000;
 const CLAIMS = 200;
@@ -36,14 +41,15 @@ interface Journal {
   /** a page that was read a moment before, and one that was not */
   warm: number[];
   cold: number[];
+  asked: Record<string, number[]>;
 }
 
 export async function benchGrowth(): Promise<Row[]> {
   await using signer = await startSigner();
   await using few = await openWorld();
   await using many = await openWorld({}, KEPT);
-  const small = await openJournal(few, signer, SMALL);
-  const large = await openJournal(many, signer, LARGE);
+  const small = await openJournal(few, signer, SMALL, SMALL_ITEMS);
+  const large = await openJournal(many, signer, LARGE, LARGE_ITEMS);
   for (let round = 0; round <= ROUNDS; round += 1) {
     for (const journal of [small, large]) await measure(journal, signer, round > 0);
     tell(`round ${round} of ${ROUNDS}`);
@@ -68,19 +74,20 @@ export async function benchGrowth(): Promise<Row[]> {
     medians("claim of 8 subjects", ({ claims }) => claims),
     medians("audit query, a page of 50 that is in memory,", ({ warm }) => warm),
     first,
+    ...Object.keys(ASKED).map((what) => {
+      const { aim: within, ...figure } = medians(`${what} beside many items,`, ({ asked }) => asked[what] ?? []);
+      return BOUNDED.has(what) ? figure : { ...figure, aim: within };
+    }),
   ];
 }
 
-/** Fills the journal, unless it is full already, and starts a receiver for it. */
-async function openJournal(world: World, signer: Signer, rows: number): Promise<Journal> {
-  const items = rows / WEBHOOKS_PER_ITEM;
-  const { rows: found } = await world.database.query<{ full: boolean }>(
-    "select exists (select from sync.subjects where id = 'item-0') as full",
-  );
-  if (!found[0]?.full) await fill(world, rows);
+/** Fills the journal and the other tables, unless they are full already, and starts a receiver. */
+async function openJournal(world: World, signer: Signer, rows: number, others: number): Promise<Journal> {
+  const items = await fillJournal(world, rows);
+  await fillItems(world, others);
   const { id } = await world.integrate(signer.url);
   const { url } = await world.tartan(["up", "--only", "receiver"]);
-  return { world, items, url, path: `/v1/integrations/${id}`, accepts: [], claims: [], warm: [], cold: [] };
+  return { world, items, url, path: `/v1/integrations/${id}`, accepts: [], claims: [], warm: [], cold: [], asked: {} };
 }
 
 async function measure(journal: Journal, signer: Signer, counts: boolean): Promise<void> {
@@ -90,6 +97,8 @@ async function measure(journal: Journal, signer: Signer, counts: boolean): Promi
   await execute(world.databaseUrl, "checkpoint");
   const claimMs = await claimSubjects(world, CLAIMS);
   const { warm, cold } = await audit(world, items);
+  const asked = counts ? journal.asked : {};
+  await ask(world, asked);
   if (!counts) return;
   journal.accepts.push(perSecond);
   journal.claims.push(claimMs);
@@ -97,43 +106,27 @@ async function measure(journal: Journal, signer: Signer, counts: boolean): Promi
   journal.cold.push(...cold);
 }
 
-/** Rows with the shape and indexes of real ones, in the order of their arrival, about 200 for an item in both journals. */
-const FILL = `
-  insert into journal.webhooks (id, integration_id, source, subject_kind, subject_id, item_id, user_id, webhook_type,
-    webhook_code, environment, received_at, body, key_id, signed_at, processed_at, update_info)
-  select (substr(tartan.least_id_at(at)::text, 1, 14) || '7' || substr(md5(random()::text), 1, 3) || '-8'
-      || substr(md5(random()::text), 1, 3) || '-' || substr(md5(n::text), 1, 12))::uuid,
-    'svi_filled', 'PLAID', 'item', 'item-' || item, 'item-' || item, 'user-' || item,
-    case n % 10 when 0 then 'ITEM' else 'TRANSACTIONS' end,
-    case n % 10 when 0 then 'LOGIN_REPAIRED' when 1 then 'DEFAULT_UPDATE' else 'SYNC_UPDATES_AVAILABLE' end,
-    'sandbox', at, convert_to(format(E'{\n  "environment": "sandbox",\n  "error": null,\n  "item_id": "item-%s",\n  "webhook_code": "SYNC_UPDATES_AVAILABLE",\n  "webhook_type": "TRANSACTIONS",\n  "initial_update_complete": true,\n  "historical_update_complete": true\n}', item), 'UTF8'), 'kid', at, at, '{"outcome":"synced"}'
-  from generate_series($1::bigint, $2::bigint) n
-  cross join lateral (select now() - interval '${DAYS} days' * (1 - n::float8 / $3) as at, floor(random() * $4::int)::int as item) r`;
+const RELAY = "the relay's part of a scrape";
+/** What counts as far as a bound has no aim: it reads more where there is more, up to the bound. */
+const BOUNDED: ReadonlySet<string> = new Set([RELAY]);
 
-/** The subjects of all items: one in ten waits for its next check, and 32 are due. */
-const FILL_SUBJECTS = `
-  insert into sync.subjects (integration_id, kind, id, due_at, status)
-  select 'svi_filled', 'item', 'item-' || n, case when n % 10 = 0 then now() + interval '30 days' end, 'ok'
-  from generate_series(0, $1::int - 1) n
-  union all select 'svi_due_' || n % 4, 'item', 'due-' || n, now(), 'ok' from generate_series(1, 32) n`;
+/** What probes and people ask for. */
+const ASKED: Record<string, (world: World) => Promise<unknown>> = {
+  "the queue's part of a scrape": ({ database }) => dueDepth(database),
+  [RELAY]: ({ database }) => relayDepth(database),
+  "a page of all items": ({ database }) => listItems(database, {}),
+  "a page of the items that need their user": ({ database }) => listItems(database, { status: "needs_user" }),
+  "a page of an integration without webhooks": ({ database }) => listWebhooks(database, { integration_id: "svi_none" }),
+};
 
-async function fill({ database, databaseUrl }: World, rows: number): Promise<void> {
-  for (let day = DAYS + 7; day > 0; day -= 7) {
-    await database.query("select journal.ensure_partitions(now() - make_interval(days => $1))", [day]);
+async function ask(world: World, took: Record<string, number[]>): Promise<void> {
+  for (const [what, work] of Object.entries(ASKED)) {
+    for (let turn = 0; turn < ITEMS; turn += 1) {
+      const began = performance.now();
+      await work(world);
+      (took[what] ??= []).push(performance.now() - began);
+    }
   }
-  const items = rows / WEBHOOKS_PER_ITEM;
-  for (let from = 1; from <= rows; from += BATCH) {
-    const last = Math.min(rows, from + BATCH - 1);
-    await execute(databaseUrl, { text: FILL, values: [from, last, rows, items] });
-    if (rows > BATCH) tell(`${last.toLocaleString("en")} rows`);
-  }
-  await execute(
-    databaseUrl,
-    { text: FILL_SUBJECTS, values: [items] },
-    "vacuum analyze journal.webhooks",
-    "vacuum analyze sync.subjects",
-    "checkpoint",
-  );
 }
 
 /** The five audit patterns for random items, each page of 50: first as it is found, then again. */

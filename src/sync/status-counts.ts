@@ -1,6 +1,6 @@
 /**
  * How many subjects are in which status. There is no cheaper way to know than to read all of them: an index by status would be written by each
- * mark and each run. Reading a million takes 0.1 to 0.3 s, so counts of many are kept for twenty times as long as reading them took.
+ * mark and each run. Reading a million took 1.2 s on a busy machine, so counts of many are kept for twenty times as long as reading them took.
  */
 import type { Queryable } from "../database/types.ts";
 import { BY_STATUS } from "./depth-queries.ts";
