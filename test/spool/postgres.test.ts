@@ -160,6 +160,15 @@ describe("the spool over Postgres", () => {
     expect((await journaled(world)).toSorted()).toEqual([...given, later].map(({ id }) => id).toSorted());
   });
 
+  test("an append that thaws after its webhook was drained is answered with that webhook, and stores nothing twice", async () => {
+    await using world = await worldWithIntegration();
+    await using inner = over(world);
+    const given = arrived({ proof: null });
+    expect(await inner.restore([given])).toEqual([{ outcome: "stored", id: given.id }]);
+    expect(await inner.accept(given)).toEqual({ id: given.id, duplicate: false });
+    expect(await journaled(world)).toEqual([given.id]);
+  });
+
   test("a process that is killed while it drains has stored nothing twice, and the next one stores the rest in order", async () => {
     await using world = await worldWithIntegration();
     await using root = await spoolRoot();
