@@ -37,11 +37,18 @@ async function opened(url: string) {
 test("a connection whose statement has no answer at its limit is dropped, also when earlier statements were answered in time", async () => {
   await using db = await testDatabase({ empty: true });
   await using connection = await opened(db.url);
-  expect(await connection.sleep(0, 400)).toBe("answered");
   expect(await connection.sleep(0, 60_000)).toBe("answered");
+  expect(await connection.sleep(0, 400)).toBe("answered");
   await delay(500);
   expect(await connection.sleep(0, 400)).toBe("answered");
   expect(await connection.sleep(20, 400)).toBe("Postgres cannot be used just now: it did not answer within 0.4 s.");
+});
+
+test("a short limit is kept while statements with long limits have theirs", async () => {
+  await using db = await testDatabase({ empty: true });
+  await using connection = await opened(db.url);
+  expect(await connection.sleep(0, 60_000)).toBe("answered");
+  expect(await connection.sleep(20, 300)).toMatch(/did not answer within 0.3 s/);
 });
 
 test("a statement that was sent behind others on its connection has their time too", async () => {
