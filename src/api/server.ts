@@ -3,7 +3,6 @@
  * The intake is the hot path and shares only the socket with the rest: hooks, schemas, parsers and log lines of
  * the API have a context of their own, so a webhook pays for none of them.
  */
-import { isIP } from "node:net";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from "fastify";
 import { serializerCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
@@ -17,6 +16,7 @@ import type { Door } from "./http/door.ts";
 import { answerUnrouted } from "./http/methods.ts";
 import { validatorCompiler } from "./http/validation.ts";
 import { probes } from "./nouns/probes.ts";
+import { trustIn } from "./proxies.ts";
 import { restApi } from "./rest.ts";
 import type { Api, ApiDeps } from "./http/operation.ts";
 
@@ -95,17 +95,6 @@ const unreached = (): TartanError =>
     "Postgres has not been reached since this process started. Webhooks are accepted meanwhile; try again in a moment.",
   );
 
-function checkProxies(trusted: readonly string[]): void {
-  const invalid = trusted.filter((entry) => {
-    const [address = "", bits = "0", ...more] = entry.split("/");
-    const version = isIP(address);
-    return version === 0 || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (version === 4 ? 32 : 128);
-  });
-  if (invalid.length === 0) return;
-  const message = `TARTAN_TRUSTED_PROXIES: ${invalid.join(", ")}: neither an address nor a CIDR range.`;
-  throw new TartanError("config_invalid", message, { fields: { TARTAN_TRUSTED_PROXIES: message } });
-}
-
 /** Fastify's codes for paths that it cannot route. */
 const UNROUTABLE: Partial<Record<string, UnroutableReason>> = {
   FST_ERR_BAD_URL: "path_malformed",
@@ -124,7 +113,6 @@ const requestOf = ({ method, url, ip }: FastifyRequest): Unroutable => ({ method
 
 function newInstance(deps: Pick<ServerDeps, "logger" | "config" | "roles" | "refusals">): FastifyInstance {
   const { logger, config } = deps;
-  checkProxies(config.trustedProxies);
   const unroutable = recorderOf(deps);
   // Several processes share one log, so an id is the process's random name and a number.
   const processName = Math.random().toString(36).slice(2, 8).padEnd(6, "0");
@@ -139,7 +127,7 @@ function newInstance(deps: Pick<ServerDeps, "logger" | "config" | "roles" | "ref
     bodyLimit: BODY_LIMIT,
     // A closing server still answers requests on its open connections; it accepts no new ones.
     return503OnClosing: false,
-    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
+    trustProxy: trustIn(config.trustedProxies),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
     frameworkErrors: (error, request, reply) => {
       const reason = UNROUTABLE[error.code];

@@ -15,19 +15,49 @@ const SHA256_HEX = /^[0-9a-f]{64}$/i;
 /** Of the signature's 86 characters, the first 42 hold only r. */
 const R_LENGTH = 42;
 
-export interface Token {
-  keyId: string;
-  /** the bytes that the signature covers */
-  signed: Buffer;
+/** What a token says. What only a proof needs is made when it is asked for, since most tokens of a flood are refused by their kid. */
+export class Token {
+  readonly keyId: string;
+  readonly issuedAt: Date;
+  readonly bodySha256: Buffer;
   /** r and s, 32 bytes each */
-  signature: Buffer;
-  issuedAt: Date;
-  bodySha256: Buffer;
+  readonly signature: Buffer;
+  readonly #jwt: string;
+  readonly #signedLength: number;
+  readonly #receiver: string;
+
+  constructor(jwt: string, { keyId, issuedAt, bodySha256, signature, signedLength, receiver }: TokenParts) {
+    this.keyId = keyId;
+    this.issuedAt = issuedAt;
+    this.bodySha256 = bodySha256;
+    this.signature = signature;
+    this.#jwt = jwt;
+    this.#signedLength = signedLength;
+    this.#receiver = receiver;
+  }
+
+  /** the bytes that the signature covers */
+  get signed(): Buffer {
+    return Buffer.from(this.#jwt.slice(0, this.#signedLength), "latin1");
+  }
+
   /**
    * The token's identity: SHA-256 over everything except s. If (r, s) is a valid ECDSA signature, so is (r, -s), which
    * anyone can compute; without s both are the same token. r is random for each signature.
    */
-  sha256: Buffer;
+  get sha256(): Buffer {
+    return hash("sha256", this.#receiver + this.#jwt.slice(0, this.#signedLength + 1 + R_LENGTH), "buffer");
+  }
+}
+
+interface TokenParts {
+  keyId: string;
+  issuedAt: Date;
+  bodySha256: Buffer;
+  signature: Buffer;
+  /** of header and claims, with the dot between them */
+  signedLength: number;
+  receiver: string;
 }
 
 export interface TokenFault {
@@ -53,13 +83,7 @@ export function readToken(jwt: string, receiver = ""): Token | TokenFault {
   const read = readClaims(claims);
   if ("reason" in read) return read;
   const signedLength = header.length + 1 + payload.length;
-  return {
-    keyId,
-    signed: Buffer.from(jwt.slice(0, signedLength), "latin1"),
-    signature,
-    ...read,
-    sha256: hash("sha256", receiver + jwt.slice(0, signedLength + 1 + R_LENGTH), "buffer"),
-  };
+  return new Token(jwt, { keyId, signature, ...read, signedLength, receiver });
 }
 
 function headerKeyId(segment: string): string | TokenFault {

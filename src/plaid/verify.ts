@@ -8,7 +8,7 @@
  */
 import { hash, timingSafeEqual, type KeyObject } from "node:crypto";
 import { checkSignature, type SignatureCheck } from "./signatures.ts";
-import { readToken, type Token, type TokenFault } from "./token.ts";
+import { readToken, Token, type TokenFault } from "./token.ts";
 
 /** Plaid's own rule. */
 const MAX_AGE_MS = 5 * 60_000;
@@ -132,10 +132,10 @@ export interface Verification {
 export async function verifyWebhook(given: Verification): Promise<Proven | Refused> {
   const { jwt, body, receivedAt, keys, integration, receiver = "", from, check = checkSignature } = given;
   const token = readToken(jwt, receiver);
-  if ("reason" in token) return { ok: false, ...token };
+  if (!(token instanceof Token)) return { ok: false, ...token };
   const found = keys.find(integration, token.keyId, receivedAt, from ?? null);
   const key = found instanceof Promise ? await found : found;
-  if ("reason" in key) return key.reason === "key_unavailable" ? withoutKey(given, token, key) : refused(key);
+  if ("reason" in key) return key.mayWait === undefined ? keyRefused(key) : withoutKey(given, token, key);
   if (!(await check(token.signed, token.signature, key)))
     return { ok: false, reason: "signature_invalid", detail: "its signature does not match the key that it names" };
   const result = judgeClaims(token, body, receivedAt);
@@ -143,22 +143,29 @@ export async function verifyWebhook(given: Verification): Promise<Proven | Refus
   return result;
 }
 
-const refused = ({ reason, detail }: KeyRefusal): Refused => ({ ok: false, reason, detail });
-
 /**
- * A body that is not the one that the token names is refused without the key: no key can prove it. A webhook that may not wait is most
- * likely forged, so its body, which may have a MiB, is not hashed.
+ * A webhook that may not wait is most likely forged, so its body, which may have a MiB, is not hashed. Each refusal of a key is one
+ * object: a flood makes no more.
  */
-function withoutKey({ jwt, body, receivedAt }: Verification, token: Token, key: KeyRefusal): Refused {
-  if (key.mayWait === undefined) return { ...refused(key), keyUnavailable: true };
+function keyRefused(key: KeyRefusal): Refused {
+  let known = keyRefusals.get(key);
+  if (known === undefined) {
+    const { reason, detail } = key;
+    known = { ok: false, reason, detail, ...(reason === "key_unavailable" && { keyUnavailable: true }) };
+    keyRefusals.set(key, known);
+  }
+  return known;
+}
+
+const keyRefusals = new WeakMap<KeyRefusal, Refused>();
+
+/** A body that is not the one that the token names is refused without the key: no key can prove it. */
+function withoutKey({ jwt, body, receivedAt }: Verification, token: Token, { reason, detail }: KeyRefusal): Refused {
   const result = judgeClaims(token, body, receivedAt);
   if (!result.ok && result.reason === "body_mismatch") return result;
   const { sha256: tokenSha256, keyId, issuedAt: claimedAt } = token;
-  return {
-    ...refused(key),
-    keyUnavailable: true,
-    ...(result.ok && { unproven: { jwt, tokenSha256, keyId, claimedAt } }),
-  };
+  const unproven = { jwt, tokenSha256, keyId, claimedAt };
+  return { ok: false, reason, detail, keyUnavailable: true, ...(result.ok && { unproven }) };
 }
 
 /** Checks age and body of a token whose signature is valid, or cannot be checked. */

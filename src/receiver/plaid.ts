@@ -14,7 +14,8 @@ import { IntakeRefusal } from "./refusal.ts";
 
 const RETRY_AFTER_SECONDS = 10;
 
-export type PlaidPath = (request: ReceivedRequest, jwt: string) => Promise<Accepted>;
+/** A refusal that a flood can cause is returned and not thrown: a throw through each `await` costs as much as the rest of it. */
+export type PlaidPath = (request: ReceivedRequest, jwt: string) => Promise<Accepted | IntakeRefusal>;
 
 export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): PlaidPath {
   const { keys, intake, logger, check } = deps;
@@ -23,7 +24,10 @@ export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): P
     const { integration, body, receivedAt, remoteAddress: from } = request;
     const receiver = integration.id;
     const proven = await verifyWebhook({ jwt, body, receivedAt, keys, integration, receiver, from, check });
-    if (!proven.ok) return await unproven(request, proven);
+    if (!proven.ok) {
+      const isHopeless = proven.keyUnavailable === true && proven.unproven === undefined;
+      return isHopeless ? notProvable(proven) : await unproven(request, proven);
+    }
     const webhook = provenWebhook({ id: newUuid(receivedAt), integration, body, jwt, receivedAt }, proven, logger);
     return await intake.accept({ arrival: "webhook", ...webhook });
   };
@@ -39,9 +43,8 @@ function openUnprovenPath(deps: ReceiverDeps): (request: ReceivedRequest, refuse
   const { intake } = deps;
   return async (request, refused) => {
     const { integration, body } = request;
-    const { reason, detail, stale: token, keyUnavailable, unproven } = refused;
+    const { reason, detail, stale: token, unproven } = refused;
     if (unproven !== undefined) return await keep(deps, request, unproven, refused);
-    if (keyUnavailable) throw notProvable(refused);
     if (token !== undefined) {
       const { type: webhookType, code: webhookCode, subject } = readWebhook(body);
       const integrationId = integration.id;

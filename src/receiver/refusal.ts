@@ -1,7 +1,7 @@
 /**
  * A request that the intake refuses: its answer, and the reason under which it is recorded.
  */
-import { TartanError, type ErrorCode, type ErrorDetails } from "../errors.ts";
+import { errorBody, TartanError, type ErrorCode, type ErrorDetails } from "../errors.ts";
 
 export class IntakeRefusal extends Error {
   override readonly name = "IntakeRefusal";
@@ -9,6 +9,7 @@ export class IntakeRefusal extends Error {
   /** stable code for the record of refusals and its metric */
   readonly reason: string;
   readonly detail: string;
+  #text: string | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails & { reason?: string; detail?: string } = {}) {
     // Without stacks: anyone can cause refusals, and a stack costs more than the rest of one.
@@ -20,6 +21,11 @@ export class IntakeRefusal extends Error {
     Error.stackTraceLimit = stackTraceLimit;
     this.reason = reason;
     this.detail = detail;
+  }
+
+  /** The body of the answer, made once: a flood shares its refusals. */
+  get text(): string {
+    return (this.#text ??= JSON.stringify(errorBody(this.answer)));
   }
 }
 

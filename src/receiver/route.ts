@@ -19,6 +19,7 @@ import type { ReceivedRequest, ReceiverDeps } from "./deps.ts";
 import { takeLogins } from "./listener.ts";
 import { openPlaidPath } from "./plaid.ts";
 import { IntakeRefusal, toRefusal } from "./refusal.ts";
+import { RefusalTurns } from "./refusal-turns.ts";
 import { sourceCheck } from "./sources.ts";
 
 export type { ReceiverDeps } from "./deps.ts";
@@ -29,28 +30,38 @@ const LISTENER_PATH = "/v1/listeners/:id";
 
 type IntakePath = { Params: { id: string } };
 
+/** Behind a trusted proxy, each look at `request.ip` reads the header again, so it is read once. */
+type Receive = (request: FastifyRequest<IntakePath>, remoteAddress: string) => Promise<Accepted | IntakeRefusal>;
+
 /** A Fastify plugin with the intake's handlers, in a context of its own, so that bodies stay raw bytes. */
 export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): Promise<void> {
   const signatures = openSignatures();
   app.addHook("onClose", () => signatures[Symbol.asyncDispose]());
   const receive = openPaths({ ...deps, check: signatures.check });
+  const turns = new RefusalTurns();
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: BODY_LIMIT }, (_request, body, done) =>
     done(null, body),
   );
   app.setErrorHandler((thrown, request, reply) => {
     const isOfListener = request.routeOptions.url === LISTENER_PATH;
-    return refuse(deps, thrown, request as FastifyRequest<IntakePath>, reply, isOfListener);
+    return refuse(deps, thrown, request as FastifyRequest<IntakePath>, reply, { isOfListener });
   });
   const handler = async (request: FastifyRequest<IntakePath>, reply: FastifyReply): Promise<FastifyReply> => {
     const began = performance.now();
-    let accepted: Accepted;
+    const remoteAddress = request.ip;
+    const refused = async (error: unknown): Promise<FastifyReply> => {
+      await turns.next();
+      return refuse(deps, error, request, reply, { remoteAddress });
+    };
+    let accepted: Accepted | IntakeRefusal;
     try {
-      accepted = await receive(request);
+      accepted = await receive(request, remoteAddress);
     } catch (error) {
       // Not thrown on to Fastify, whose way of errors costs as much as the refusal.
-      return refuse(deps, error, request, reply);
+      return await refused(error);
     }
+    if (accepted instanceof IntakeRefusal) return await refused(accepted);
     const { id, duplicate } = accepted;
     reply.type("application/json; charset=utf-8");
     // Assembled by hand, which is safe since an id is hexadecimal: a serializer would run for each webhook.
@@ -66,18 +77,14 @@ export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): 
   });
 }
 
-function openPaths(
-  deps: ReceiverDeps & { check: SignatureCheck },
-): (request: FastifyRequest<IntakePath>) => Promise<Accepted> {
+function openPaths(deps: ReceiverDeps & { check: SignatureCheck }): Receive {
   const mayPost = sourceCheck(deps.allowedSources);
   const plaidPath = openPlaidPath(deps);
   const backendPath = openBackendPath(deps);
-  return async (request) => {
+  return async (request, remoteAddress) => {
     const receivedAt = new Date(deps.clock.now());
     const integration = await deps.directory.find(request.params.id);
     if (integration === null) throw unknownIntegration();
-    // Behind a trusted proxy, each look at it reads the header again.
-    const remoteAddress = request.ip;
     const received: ReceivedRequest = { integration, body: bodyOf(request), remoteAddress, receivedAt };
     const jwt = request.headers["plaid-verification"];
     if (jwt === undefined) return await backendPath(received, request.headers);
@@ -106,22 +113,23 @@ function refuse(
   thrown: unknown,
   request: FastifyRequest<IntakePath>,
   reply: FastifyReply,
-  isOfListener = false,
+  { remoteAddress = request.ip, isOfListener = false } = {},
 ): FastifyReply {
   const refusal = toRefusal(thrown);
   if (refusal === null) {
     logger.error({ error: describeError(thrown), request_id: request.id }, "a webhook could not be accepted");
-    return send(reply, internal(request.id));
+    const error = internal(request.id);
+    return send(reply, error, JSON.stringify(errorBody(error)));
   }
   metrics.webhooksRefused.inc({ reason: refusal.reason });
   refusals.record({
     ...addressee(request, refusal, isOfListener),
     reason: refusal.reason,
     detail: refusal.detail,
-    remoteAddress: request.ip,
+    remoteAddress,
     bodyBytes: bodyOf(request).length,
   });
-  return send(reply, refusal.answer);
+  return send(reply, refusal.answer, refusal.text);
 }
 
 /** Whose URL the request was sent to, where there is such a one. */
@@ -134,10 +142,7 @@ function addressee({ params }: FastifyRequest<IntakePath>, { reason }: IntakeRef
 const internal = (requestId: string): TartanError =>
   new TartanError("internal", `Tartan failed. Its log has the details under request_id ${requestId}.`);
 
-function send(reply: FastifyReply, error: TartanError): FastifyReply {
-  if (error.retryAfterSeconds !== undefined) reply.header("retry-after", String(Math.ceil(error.retryAfterSeconds)));
-  return reply
-    .code(error.status)
-    .type("application/json; charset=utf-8")
-    .send(JSON.stringify(errorBody(error)));
+function send(reply: FastifyReply, { status, retryAfterSeconds }: TartanError, text: string): FastifyReply {
+  if (retryAfterSeconds !== undefined) reply.header("retry-after", String(Math.ceil(retryAfterSeconds)));
+  return reply.code(status).type("application/json; charset=utf-8").send(text);
 }

@@ -16,18 +16,29 @@ const MAPPED = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;
  */
 export function sourceCheck(allowed: readonly string[]): (address: string) => boolean {
   if (allowed.length === 0) return () => true;
-  const list = new BlockList();
   const entries = allowed.flatMap((entry) => (entry === "plaid" ? PLAID_ADDRESSES : [entry]));
+  const { faults, has } = addressList(entries);
+  if (faults.length === 0) return has;
+  const message = `TARTAN_ALLOWED_SOURCES: ${faults.join(", ")}: neither an address, nor a CIDR range, nor \`plaid\`.`;
+  throw new TartanError("config_invalid", message, { fields: { TARTAN_ALLOWED_SOURCES: message } });
+}
+
+export interface AddressList {
+  /** entries that are neither an address nor a CIDR range */
+  faults: string[];
+  has(address: string): boolean;
+}
+
+/** Reads addresses and CIDR ranges. */
+export function addressList(entries: readonly string[]): AddressList {
+  const list = new BlockList();
   const faults = entries.filter((entry) => !add(list, entry));
-  if (faults.length > 0) {
-    const message = `TARTAN_ALLOWED_SOURCES: ${faults.join(", ")}: neither an address, nor a CIDR range, nor \`plaid\`.`;
-    throw new TartanError("config_invalid", message, { fields: { TARTAN_ALLOWED_SOURCES: message } });
-  }
-  return (address) => {
+  const has = (address: string): boolean => {
     const plain = address.replace(MAPPED, "");
     const version = isIP(plain);
     return version !== 0 && list.check(plain, version === 4 ? "ipv4" : "ipv6");
   };
+  return { faults, has };
 }
 
 function add(list: BlockList, entry: string): boolean {
