@@ -22,7 +22,8 @@ export class RefusalTurns {
   next(): Promise<void> | undefined {
     this.#schedule();
     if (this.#waiting.length >= WAITING_MAX) return undefined;
-    if (this.#waiting.length === 0 && this.#inTurn < PER_TURN) {
+    // While some wait, this turn is full.
+    if (this.#inTurn < PER_TURN) {
       this.#inTurn += 1;
       return undefined;
     }
