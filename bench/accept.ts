@@ -1,18 +1,20 @@
 /**
- * accept: genuine webhooks for distinct items, verified, journaled and queued, against the ES256 limit of one core and
- * against the usual hand-written handler; the answer's latency at half of that rate, beside the handler's at the same rate, in the database
- * that the run has filled and in one that was just made; and memory over a million.
+ * accept: genuine webhooks for distinct items, verified, journaled and queued, against the ES256 limit of one core, against the usual
+ * hand-written handler, and against the most that this machine's processors could do; the answer's latency at half of that rate, and
+ * beside the handler's at half of the handler's, in the database that the run has filled and in one that was just made; and memory over a
+ * million.
  *
- * The handler may not reach half of Tartan's rate. Requests are then sent at their due times all the same, and what waits to be sent counts,
- * as it does for a sender that does not slow down.
+ * A rate that the handler cannot hold would compare only how long requests wait to be sent, so the two are compared at half of the lower one.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { load, type LoadResult } from "./load.ts";
+import { startReceiverProcess } from "./receiver.ts";
 import { mib, ms, rate, tell, type Row } from "./report.ts";
 import { es256PerSecond, startSigner, type Signer } from "./webhooks.ts";
-import { openWorld, residentBytes, type World } from "./world.ts";
+import { cpuSeconds, openWorld, postgresSeconds, residentBytes, type World } from "./world.ts";
 
 const CONNECTIONS = 64;
 const ROUND = 60_000;
@@ -35,15 +37,19 @@ export async function benchAccept({ million }: { million: boolean }): Promise<Ro
   tell(`the hand-written handler takes ${rate(peerBest.perSecond)}`);
 
   const tartan = await startReceiver(world, signer);
-  const best = await bestOf(2, () => tartan.take(ROUND));
+  const costs = await costsOf(world, tartan.pid, signer);
+  const best = await bestOf(2, () => costs.while(() => tartan.take(ROUND)));
   allAccepted(best, ROUND);
   tell(`Tartan takes ${rate(best.perSecond)}`);
   const perSecond = best.perSecond / 2;
   const half = await tartan.take(Math.round(perSecond * HALF_SECONDS), perSecond);
-  const rows = [...maximumRows(best, limit, peerBest), latencyRow("answer at half of that rate", half)];
-  rows.push(againstHandler("the same", half, await peer.take(Math.round(perSecond * HALF_SECONDS), perSecond)));
+  const rows = [...maximumRows(best, limit, peerBest), costs.row(limit, peerBest)];
+  rows.push(latencyRow("answer at half of that rate", half), tailRow("the same", half));
+  const both = peerBest.perSecond / 2;
+  const atBoth = ({ take }: Taker): Promise<LoadResult> => take(Math.round(both * HALF_SECONDS), both);
+  rows.push(againstHandler("answer at half of the handler's rate", await atBoth(tartan), await atBoth(peer)));
   await peer[Symbol.asyncDispose]();
-  rows.push(...(await onFreshCluster(signer, perSecond)));
+  rows.push(...(await onFreshCluster(signer, perSecond, both)));
   if (million) rows.push(await memoryOverAMillion(tartan));
   return rows;
 }
@@ -101,30 +107,89 @@ const latencyRow = (what: string, { p50Ms, p99Ms }: LoadResult): Row => ({
   aim: { ratio: 1, better: "less" },
 });
 
-/** Below P99_AIM_MS the machine is fast enough; on a slower one the handler of the same run is the measure. */
-const againstHandler = (what: string, { p99Ms }: LoadResult, peer: LoadResult): Row => {
-  const bound = Math.max(P99_AIM_MS, P99_OF_HANDLER * peer.p99Ms);
+const tailRow = (what: string, { p99Ms }: LoadResult): Row => ({
+  bench: "accept",
+  what: `${what}, p99`,
+  figure: ms(p99Ms),
+  against: `${P99_AIM_MS} ms`,
+  ratio: p99Ms / P99_AIM_MS,
+  aim: { ratio: 1, better: "less" },
+});
+
+/** At a rate that both hold. */
+const againstHandler = (what: string, { p50Ms, p99Ms }: LoadResult, peer: LoadResult): Row => ({
+  bench: "accept",
+  what: `${what}, p50 / p99`,
+  figure: `${ms(p50Ms)} / ${ms(p99Ms)}`,
+  against: `${ms(peer.p50Ms)} / ${ms(peer.p99Ms)} express + jose + INSERT`,
+  ratio: p99Ms / peer.p99Ms,
+  aim: { ratio: P99_OF_HANDLER, better: "less" },
+});
+
+interface Costs {
+  /** measures what the processors spend meanwhile, of the webhooks of a load */
+  while(work: () => Promise<LoadResult>): Promise<LoadResult>;
+  row(limit: { perSecond: number }, peer: LoadResult): Row;
+}
+
+/**
+ * What a webhook costs this machine's processors at the least, all of it measured in this run: its signature as OpenSSL checks it, its
+ * request as Node's bare HTTP server answers it, and what Postgres and the sender spend while Tartan accepts. All processors busy with
+ * nothing else reach the rate of the row.
+ */
+async function costsOf(world: World, pid: number, signer: Signer): Promise<Costs> {
+  await using bare = await startReceiverProcess();
+  const spent = async () => ({ receiver: cpuSeconds(pid), postgres: await postgresSeconds(world) });
+  await taker(signer, bare.url, "/").take(WARM_UP);
+  const before = cpuSeconds(bare.pid);
+  await taker(signer, bare.url, "/").take(ROUND / 2);
+  const http = ((cpuSeconds(bare.pid) - before) / (ROUND / 2)) * 1e6;
+  const micros = { receiver: 0, postgres: 0, sender: 0 };
   return {
-    bench: "accept",
-    what: `${what}, p99`,
-    figure: ms(p99Ms),
-    against: `the larger of ${P99_AIM_MS} ms and ${P99_OF_HANDLER} × express at that rate (${ms(peer.p50Ms)} / ${ms(peer.p99Ms)})`,
-    ratio: p99Ms / bound,
-    aim: { ratio: 1, better: "less" },
+    while: async (work) => {
+      const begun = await spent();
+      const result = await work();
+      const ended = await spent();
+      const each = (seconds: number): number => (seconds / result.ok) * 1e6;
+      micros.receiver = each(ended.receiver - begun.receiver);
+      micros.postgres = each(ended.postgres - begun.postgres);
+      micros.sender = each(result.cpuSeconds);
+      tell(
+        `a webhook costs the receiver ${Math.round(micros.receiver)}, Postgres ${Math.round(micros.postgres)} and the sender ${Math.round(micros.sender)} µs`,
+      );
+      return result;
+    },
+    row: (limit, peer) => {
+      const signature = 1e6 / limit.perSecond;
+      const most = (availableParallelism() * 1e6) / (signature + http + micros.postgres + micros.sender);
+      const parts = `${Math.round(signature)} + ${Math.round(http)} + ${Math.round(micros.postgres)} + ${Math.round(micros.sender)} µs`;
+      return {
+        bench: "accept",
+        what: `most that ${availableParallelism()} processors could verify, answer by bare node:http, commit and send (${parts})`,
+        figure: rate(most),
+        against: `${rate(peer.perSecond)} express + jose + INSERT`,
+        ratio: most / peer.perSecond,
+      };
+    },
   };
-};
+}
 
 /** A cluster that was just made has written none of its log's segments before, nor has the handler's. */
-async function onFreshCluster(signer: Signer, perSecond: number): Promise<Row[]> {
-  const count = Math.round(perSecond * FRESH_SECONDS);
-  const tartan = await measureFresh(async (world) => (await startReceiver(world, signer)).take(count, perSecond));
-  allAccepted(tartan, count);
+async function onFreshCluster(signer: Signer, perSecond: number, both: number): Promise<Row[]> {
+  const count = (rateOf: number): number => Math.round(rateOf * FRESH_SECONDS);
+  const tartanAt = (rateOf: number): Promise<LoadResult> =>
+    measureFresh(async (world) => (await startReceiver(world, signer)).take(count(rateOf), rateOf));
+  const half = await tartanAt(perSecond);
+  allAccepted(half, count(perSecond));
   const handler = await measureFresh(async (world) => {
     await using peer = await startPeer(world, signer);
-    return await peer.take(count, perSecond);
+    return await peer.take(count(both), both);
   });
-  const what = "the same on a cluster just made";
-  return [latencyRow(what, tartan), againstHandler(what, tartan, handler)];
+  return [
+    latencyRow("answer at half of Tartan's rate on a cluster just made", half),
+    tailRow("the same", half),
+    againstHandler("answer at half of the handler's rate on a cluster just made", await tartanAt(both), handler),
+  ];
 }
 
 async function measureFresh(measure: (world: World) => Promise<LoadResult>): Promise<LoadResult> {

@@ -14,6 +14,8 @@ export interface LoadResult {
   perSecond: number;
   p50Ms: number;
   p99Ms: number;
+  /** of the processor, that sending and reading took */
+  cpuSeconds: number;
 }
 
 interface LoadOptions {
@@ -31,6 +33,7 @@ export async function load({ url, requests, connections, perSecond }: LoadOption
   const statuses = new Map<number, number>();
   let next = 0;
   const began = performance.now();
+  const cpuBefore = process.cpuUsage();
 
   const drive = async (): Promise<void> => {
     const socket = connect(Number(port), hostname).setNoDelay(true);
@@ -49,10 +52,19 @@ export async function load({ url, requests, connections, perSecond }: LoadOption
   await Promise.all(Array.from({ length: connections }, drive));
 
   const seconds = (performance.now() - began) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
   const sorted = took.toSorted();
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   const { 200: ok = 0, ...other } = Object.fromEntries(statuses) as Record<number, number>;
-  return { seconds, ok, other, perSecond: ok / seconds, p50Ms: at(0.5), p99Ms: at(0.99) };
+  return {
+    seconds,
+    ok,
+    other,
+    perSecond: ok / seconds,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+    cpuSeconds: (user + system) / 1e6,
+  };
 }
 
 const HEAD_END = Buffer.from("\r\n\r\n");

@@ -16,6 +16,7 @@ export interface Counts {
 
 export interface ReceiverProcess extends AsyncDisposable {
   url: string;
+  pid: number;
   counts(): Promise<Counts>;
   reset(): Promise<void>;
 }
@@ -54,6 +55,7 @@ export async function startReceiverProcess(): Promise<ReceiverProcess> {
   };
   return {
     url: `http://127.0.0.1:${port}`,
+    pid: child.pid ?? 0,
     counts: () => ask("counts"),
     reset: async () => void (await ask("reset")),
     [Symbol.asyncDispose]: async () => void child.kill("SIGKILL"),
