@@ -60,15 +60,27 @@ export const LIST_ITEMS = `
     order by s.id, s.integration_id limit $6) never)
     order by item_id, integration_id limit $6`;
 
+/** Items whose first webhook waits to be marked: they are linked and have no subject yet. $1 to $4 as in LIST_ITEMS_IN. */
+const UNMARKED = `
+    select w.integration_id, w.subject_id as item_id
+    from (select webhooks from events.sync_outbox where $2 = 'pending' order by id limit 10000) o
+    cross join unnest(o.webhooks) as waiting (id) join journal.webhooks w on w.id = waiting.id
+    where w.subject_kind = 'item' and ($1::text is null or w.integration_id = $1) and (w.subject_id, w.integration_id) > ($3, $4)`;
+
 /**
  * Items in a status that few are in: any but ok. $1 integration or null, $2 status, $3 and $4 where the previous page ended, $5 rows. It
  * begins with the index of these subjects, so items in other statuses are not read.
  */
 export const LIST_ITEMS_IN = `
-    ${SUBJECT_STATE}
-    where s.kind = 'item' and s.status = $2 and (i.access_token_sealed is null) = ($2 = 'unlinked')
+    (${SUBJECT_STATE}
+    where s.kind = 'item' and s.status = $2 and ($2 = 'unlinked' or i.access_token_sealed is not null)
       and ($1::text is null or s.integration_id = $1) and (s.id, s.integration_id) > ($3, $4)
-    order by s.id, s.integration_id limit $5`;
+    order by s.id, s.integration_id limit $5)
+    union all
+    (${ITEM_STATE} ${ITEM_SOURCES}
+    where (i.integration_id, i.item_id) in (${UNMARKED}) and i.access_token_sealed is not null and s.id is null
+    order by i.item_id, i.integration_id limit $5)
+    order by item_id, integration_id limit $5`;
 
 /** As LIST_ITEMS, of linked items that have a notice of kind $7. */
 export const LIST_NOTICED = `
