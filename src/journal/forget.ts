@@ -3,6 +3,7 @@ import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 import type { Subject } from "../model/webhook.ts";
 import { forgetUnprovenDataOfItem, forgetUnprovenOfItem, forgetUnprovenOfSubject } from "./forget-unproven.ts";
+import { OF_INTEGRATION } from "./queries.ts";
 
 /** How many webhooks one transaction settles; it locks their rows. */
 const SETTLED_AT_ONCE = 1000;
@@ -10,7 +11,7 @@ const LEAST_UUID = "00000000-0000-0000-0000-000000000000";
 
 const SETTLE_ITEM = `
   update journal.webhooks set processed_at = now(), update_info = '{"outcome": "item_unknown"}'
-  where integration_id = $1 and subject_kind = 'item' and item_id = $2 and processed_at is null`;
+  where ${OF_INTEGRATION} and subject_kind = 'item' and item_id = $2 and processed_at is null`;
 /** From $2 on; without it, those of the last ten minutes. A page behind $3; yields where it ended. */
 const SETTLE_INTEGRATION = `
   with page as materialized (
@@ -23,9 +24,9 @@ const SETTLE_INTEGRATION = `
     from page where w.id = page.id and w.processed_at is null
   )
   select id from page order by id desc limit 1`;
-const FORGET_ITEM = "delete from journal.webhooks where integration_id = $1 and item_id = $2";
+const FORGET_ITEM = `delete from journal.webhooks where ${OF_INTEGRATION} and item_id = $2`;
 const FORGET_SUBJECT = `delete from journal.webhooks
-  where integration_id = $1 and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item'`;
+  where ${OF_INTEGRATION} and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item'`;
 const PURGE_WEBHOOKS = `
   delete from journal.webhooks where id = any (array(
     select id from journal.webhooks where integration_id = $1 order by id limit ${DELETED_AT_ONCE}))`;
@@ -35,9 +36,9 @@ const PURGE_REFUSALS = `delete from journal.refusals where ctid = any (array(
 /** The others say what happened to the item, and hold none of its rows. */
 const FORGET_DATA = `${FORGET_ITEM} and webhook_type is distinct from 'ITEM'`;
 const CUT_SUMMARIES = `update journal.webhooks set update_info = jsonb_build_object('outcome', update_info -> 'outcome')
-  where integration_id = $1 and item_id = $2 and update_info is not null`;
+  where ${OF_INTEGRATION} and item_id = $2 and update_info is not null`;
 const CUT_ACCOUNT = `update journal.webhooks set update_info = tartan.without_account(update_info::json, $3)::jsonb
-  where integration_id = $1 and item_id = $2 and position($3 in update_info::text) > 0`;
+  where ${OF_INTEGRATION} and item_id = $2 and position($3 in update_info::text) > 0`;
 
 /** Deletes an item's webhooks except those about the item itself; these keep only the outcome of their runs. */
 export async function forgetDataOfItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
