@@ -11,6 +11,7 @@ import { benchForged } from "./forged.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchIncrements } from "./increments.ts";
+import { interrupted, listenForInterrupts } from "./interrupt.ts";
 import { benchMarking } from "./marking.ts";
 import { benchMove } from "./move.ts";
 import { benchProducts } from "./products.ts";
@@ -64,10 +65,21 @@ const chosen =
         (part) => part !== "soak" && !part.includes("-") && !(quick && (part === "growth" || part === "changes")),
       );
 
+listenForInterrupts();
 const rows: Row[] = [];
 for (const part of chosen) {
   tell(`— ${part}`);
-  rows.push(...((await PARTS[part]?.()) ?? []));
+  rows.push(...(await measured(part)));
 }
 printRows(rows);
 console.log(`written to ${saveRows(rows)}`);
+
+/** The rows of a part. Where the bench is interrupted meanwhile, it does not return, since the process ends as soon as all is closed. */
+async function measured(part: string): Promise<Row[]> {
+  try {
+    return (await PARTS[part]?.()) ?? [];
+  } catch (error) {
+    if (!interrupted.aborted) throw error;
+    return await new Promise(() => undefined);
+  }
+}

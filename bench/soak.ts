@@ -16,6 +16,7 @@ import { createRoute } from "../src/relay/routing/routes.ts";
 import { introduceItem } from "../test/support/link.ts";
 import type { TartanProcess } from "../test/support/process.ts";
 import { startFlood, type Flood, type FloodCounts } from "./flood.ts";
+import { closeOnInterrupt } from "./interrupt.ts";
 import { metricsOf, type Metrics } from "./metrics.ts";
 import { startReceiverProcess, type ReceiverProcess } from "./receiver.ts";
 import { mib, ms, rate, tell, type Row } from "./report.ts";
@@ -93,7 +94,7 @@ export async function benchSoak(): Promise<Row[]> {
 }
 
 async function openScene(): Promise<Scene> {
-  const stack = new Closer();
+  const stack = closeOnInterrupt(new Closer());
   const dataDir = mkdtempSync(join(tmpdir(), "tartan-soak-"));
   stack.defer(() => rmSync(dataDir, { recursive: true, force: true }));
   const world = stack.use(await openWorld());

@@ -11,6 +11,7 @@ import { createIntegration } from "../src/integrations/integrations.ts";
 import { silentLogger } from "../src/logger.ts";
 import { startTartan, type TartanProcess } from "../test/support/process.ts";
 import { newMasterKey, openBase, type Base } from "../test/support/world/base.ts";
+import { closeOnInterrupt, interrupted } from "./interrupt.ts";
 
 export interface World extends Base {
   /** makes an integration whose Plaid is at `plaidUrl` */
@@ -26,10 +27,10 @@ export interface World extends Base {
  * @param kept a data directory that stays afterwards, for a database that takes long to fill
  */
 export async function openWorld(settings: Record<string, string> = {}, kept?: string): Promise<World> {
-  const closer = new Closer();
+  const closer = closeOnInterrupt(new Closer());
   const dataDir = kept ?? mkdtempSync(join(tmpdir(), "tartan-bench-"));
   if (kept === undefined) closer.defer(() => rmSync(dataDir, { recursive: true, force: true }));
-  const start = () => startEmbedded({ dataDir, logger: silentLogger, settings });
+  const start = () => startEmbedded({ dataDir, logger: silentLogger, settings, signal: interrupted });
   let postgres = await start();
   const { url } = postgres;
   closer.defer(async () => await postgres[Symbol.asyncDispose]());
