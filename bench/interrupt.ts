@@ -39,7 +39,11 @@ async function end(code: number): Promise<void> {
   const late = setTimeout(() => process.exit(code), ENDING_MS);
   tell("ending what was started");
   for (const resource of opened.toReversed()) {
-    await resource[Symbol.asyncDispose]().catch((error: unknown) => tell(`not closed: ${String(error)}`));
+    try {
+      await resource[Symbol.asyncDispose]();
+    } catch (error) {
+      tell(`not closed: ${String(error)}`);
+    }
   }
   for (const pid of childrenOf(process.pid)) kill(pid);
   clearTimeout(late);

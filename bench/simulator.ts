@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 export interface SimulatorProcess extends AsyncDisposable {
   url: string;
+  pid: number;
   clientId: string;
   secret: string;
   post<T>(path: string, body: unknown): Promise<T>;
@@ -31,6 +32,7 @@ export async function startSimulatorProcess(): Promise<SimulatorProcess> {
   };
   return {
     url,
+    pid: child.pid ?? 0,
     clientId,
     secret,
     get: (path) => ask(path, {}),
