@@ -6,6 +6,6 @@ import { openWorld } from "../../bench/world.ts";
 listenForInterrupts();
 await using world = await openWorld({ fsync: "off" });
 await using receiver = await startReceiverProcess();
-console.log(`started ${receiver.url}`);
+process.stdout.write(`started ${receiver.url}\n`);
 // It waits for Postgres, so it fails when that is stopped.
 await world.database.query("select pg_sleep(600)");
