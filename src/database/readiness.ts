@@ -40,13 +40,13 @@ async function check(database: Database): Promise<Unreadiness | null> {
     await q.query(CHECK_WRITES);
     return null;
   } catch (error) {
-    return { reason: `nothing can be stored: ${describeError(error).message}`, away: true };
+    return { reason: `Postgres stores nothing: ${describeError(error).message}`, away: true };
   }
 }
 
 async function withDeadline(answer: Promise<Unreadiness | null>, deadlineMs: number): Promise<Unreadiness | null> {
   const over = new AbortController();
-  const reason = `nothing can be stored: Postgres did not answer within ${deadlineMs / 1000} s`;
+  const reason = `Postgres stores nothing: it did not answer within ${deadlineMs / 1000} s`;
   const late = delay(deadlineMs, { reason, away: true }, { signal: over.signal });
   // It is aborted as soon as there is an answer.
   late.catch(() => undefined);

@@ -174,7 +174,7 @@ test("webhooks are answered at once while connections are cut or refused, and st
   it.proxy.refuse();
   it.proxy.cut();
   await expect(accept.accept(webhook())).rejects.toMatchObject({ code: "database_unavailable" });
-  expect((await openReadiness(it.cut)())?.reason).toMatch(/nothing can be stored/);
+  expect((await openReadiness(it.cut)())?.reason).toMatch(/Postgres stores nothing/);
   it.proxy.thaw();
   await sendUntilAcknowledged(accept);
 });

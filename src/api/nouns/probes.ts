@@ -128,7 +128,7 @@ const NotReady = Ready.meta({
   examples: [
     {
       status: "not_ready",
-      reasons: ["nothing can be stored: Postgres did not answer within 3 s"],
+      reasons: ["Postgres stores nothing: it did not answer within 3 s"],
       degraded: [],
       warnings: [],
       spool: null,

@@ -49,7 +49,7 @@ export async function announce(
   const file = join(folder, `${hostname()}-${process.pid}.json`);
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await removeDead(folder);
+    await removeEnded(folder, url);
     await writeFile(file, `${JSON.stringify({ pid: process.pid, host: hostname(), url, roles })}\n`, { mode: 0o600 });
   } catch (error) {
     return logger.debug({ error }, "this process is not announced in the data directory");
@@ -57,10 +57,11 @@ export async function announce(
   closer.defer(() => rm(file, { force: true }));
 }
 
-/** Removes the files of processes of this machine that were killed. */
-async function removeDead(folder: string): Promise<void> {
+/** Removes the files of processes of this machine that were killed, and of containers that had `url` before this process. */
+async function removeEnded(folder: string, url: string): Promise<void> {
   for (const { file, address } of await readAll(folder)) {
-    if (address === null || (isOfThisHost(address) && !isAlive(address.pid))) await rm(file, { force: true });
+    const isDead = address !== null && isOfThisHost(address) && !isAlive(address.pid);
+    if (address === null || isDead || address.url === url) await rm(file, { force: true });
   }
 }
 

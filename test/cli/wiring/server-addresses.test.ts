@@ -2,7 +2,7 @@
 import { mkdtemp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Closer } from "../../../src/cli/wiring/closer.ts";
@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => closer[Symbol.asyncDispose]());
 
-it("a server is found once, under its own name, although a killed container with its URL left a file", async () => {
+it("a server is found once, under its own name, and removes the files that killed containers with its URL left", async () => {
   const folder = join(dataDir, "processes");
   await mkdir(folder);
   const left = { pid: 1, url, roles: ["receiver"] };
@@ -32,6 +32,7 @@ it("a server is found once, under its own name, although a killed container with
     await writeFile(join(folder, `${host}-1.json`), JSON.stringify({ ...left, host }));
   await using own = new Closer();
   await announce({ config: { dataDir }, closer: own, logger: silentLogger }, { url, roles: ["receiver", "sync"] });
+  expect(await readdir(folder)).toEqual([`${hostname()}-${process.pid}.json`]);
   expect(await askRunning(dataDir)).toMatchObject([{ url, pid: process.pid, roles: ["receiver", "sync"] }]);
 });
 
