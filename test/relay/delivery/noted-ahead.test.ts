@@ -1,54 +1,14 @@
 /** An attempt that was noted ahead waits for the answer before it; what happens meanwhile decides whether it is sent. */
-import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import type { Queryable } from "../../../src/database/types.ts";
-import { newUuid } from "../../../src/model/ids.ts";
-import type { Transforms } from "../../../src/relay/content/transform.ts";
 import { DestinationAttempts, type AttemptDeps } from "../../../src/relay/delivery/attempts.ts";
 import { FRESH } from "../../../src/relay/delivery/circuit-breaker.ts";
 import { ConcurrencyLimit } from "../../../src/relay/delivery/concurrency-limit.ts";
 import { PayloadMemory } from "../../../src/relay/delivery/payloads.ts";
-import type { PrefetchedDelivery } from "../../../src/relay/delivery/prefetcher.ts";
-import type { LoadedDestination } from "../../../src/relay/model/types.ts";
 import { until } from "../../support/until.ts";
 import { LOOPBACK, receiver, urlOf } from "../receivers.ts";
-
-const nobody: Queryable = { query: () => Promise.reject(new Error("nothing is asked of the database")) };
-const none: Transforms = {
-  run: () => Promise.reject(new Error("no transform")),
-  [Symbol.asyncDispose]: async () => undefined,
-};
+import { loadedDestination, NO_DATABASE, NO_TRANSFORMS, prefetchedDelivery } from "./parts.ts";
 
 const BODY = Buffer.from("{}");
-const delivery = (): PrefetchedDelivery => ({
-  id: randomUUID(),
-  eventId: newUuid(),
-  eventType: "webhook.received",
-  integrationId: "svi_1",
-  environment: "sandbox",
-  itemId: "item-1",
-  userId: null,
-  subjectKind: null,
-  subjectId: null,
-  history: false,
-  webhookType: "TRANSACTIONS",
-  webhookCode: "SYNC_UPDATES_AVAILABLE",
-  source: "PLAID",
-  occurredAt: new Date(),
-  verification: null,
-  keyId: null,
-  signedAt: null,
-  orderingKey: null,
-  form: "original",
-  attempts: 0,
-  tries: 0,
-  jobId: null,
-  body: null,
-  bodySha256: null,
-  transform: null,
-  bytes: BODY,
-  size: BODY.length,
-});
 
 /** A destination of concurrency 1 with one request under way, which `answer` answers, and one attempt that is noted and waits. */
 async function opened() {
@@ -56,26 +16,11 @@ async function opened() {
   const application = await receiver((response) => {
     answer = (status) => void response.writeHead(status, { "retry-after": "60" }).end();
   });
-  const destination: LoadedDestination = {
-    id: "dst_1",
-    version: 1,
-    url: urlOf(application),
-    headers: {},
-    ca: null,
-    timeoutMs: 15_000,
-    schedule: [5, 300],
-    rate: null,
-    concurrency: 1,
-    ordering: "parallel",
-    disableAfterS: 432_000,
-    paused: false,
-    disabled: false,
-    keys: [],
-  };
+  const destination = loadedDestination({ url: urlOf(application), concurrency: 1 });
   const [noted, finished]: [string[], string[]] = [[], []];
   const limit = new ConcurrencyLimit(16);
   const deps = {
-    database: nobody,
+    database: NO_DATABASE,
     notes: {
       note: async ({ deliveryId }: { deliveryId: string }) => {
         noted.push(deliveryId);
@@ -84,7 +29,7 @@ async function opened() {
       finished: (_: string, id: string) => void finished.push(id),
     },
     recorder: { record: async () => "recorded", keep: async () => undefined },
-    transforms: none,
+    transforms: NO_TRANSFORMS,
     payloads: new PayloadMemory(),
     guard: LOOPBACK,
     limit,
@@ -94,7 +39,7 @@ async function opened() {
   const lease = { destinationId: destination.id, epoch: 1, health: FRESH };
   const attempts = new DestinationAttempts(deps, lease, destination, user, () => undefined);
   limit.join(user);
-  const [first, ahead] = [delivery(), delivery()];
+  const [first, ahead] = [prefetchedDelivery(BODY), prefetchedDelivery(BODY)];
   const deliveries = [first, ahead].map((each) => attempts.deliver(each, () => undefined));
   await until("one is sent and one waits", () => application.received.length === 1 && noted.length === 2);
   return {

@@ -5,76 +5,21 @@
 import { createPublicKey, randomUUID, verify } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import type { Queryable } from "../../../src/database/types.ts";
 import type { PrefetchedDelivery } from "../../../src/relay/delivery/prefetcher.ts";
 import { checkNewDestination } from "../../../src/relay/destinations/destination.schema.ts";
 import { PayloadMemory } from "../../../src/relay/delivery/payloads.ts";
 import { RequestBuilder } from "../../../src/relay/delivery/request-builder.ts";
 import { newSecret } from "../../../src/relay/senders/signing.ts";
-import type { Transforms } from "../../../src/relay/content/transform.ts";
 import type { Exchange, LoadedDestination } from "../../../src/relay/model/types.ts";
 import { classify, type Classification } from "../../../src/relay/delivery/classification.ts";
 import { testDatabase } from "../../support/database.ts";
 import { answering, bare, sender, urlOf, type Received } from "../receivers.ts";
-
-const nobody: Queryable = { query: () => Promise.reject(new Error("nothing is asked of the database")) };
-const none: Transforms = {
-  run: () => Promise.reject(new Error("no transform")),
-  [Symbol.asyncDispose]: async () => undefined,
-};
+import { loadedDestination, NO_DATABASE, NO_TRANSFORMS, prefetchedDelivery } from "./parts.ts";
 
 const BODY = Buffer.from('{ "amount":\t12345678901234567.10, "name": "Müller \\u00e9 💸", "z":1, "a":2 }\n');
 const SCHEDULE = [5, 300, 1800, 7200, 18000, 36000, 36000];
 
 type Keys = LoadedDestination["keys"];
-
-const destination = (keys: Keys, headers: Record<string, string> = {}): LoadedDestination => ({
-  id: "dst_1",
-  version: 1,
-  url: "https://receiver.test/",
-  headers,
-  ca: null,
-  timeoutMs: 15_000,
-  schedule: SCHEDULE,
-  rate: null,
-  concurrency: 8,
-  ordering: "parallel",
-  disableAfterS: 432_000,
-  paused: false,
-  disabled: false,
-  keys,
-});
-
-const delivery = (fields: Partial<PrefetchedDelivery> = {}): PrefetchedDelivery => ({
-  id: randomUUID(),
-  eventId: randomUUID(),
-  eventType: "webhook.received",
-  integrationId: "svi_1",
-  environment: "sandbox",
-  itemId: "item-1",
-  userId: null,
-  subjectKind: null,
-  subjectId: null,
-  history: false,
-  webhookType: "TRANSACTIONS",
-  webhookCode: "SYNC_UPDATES_AVAILABLE",
-  source: "PLAID",
-  occurredAt: new Date(),
-  verification: null,
-  keyId: null,
-  signedAt: null,
-  orderingKey: null,
-  form: "original",
-  attempts: 0,
-  tries: 0,
-  jobId: null,
-  body: null,
-  bodySha256: null,
-  transform: null,
-  bytes: BODY,
-  size: BODY.length,
-  ...fields,
-});
 
 const v1 = () => ({ scheme: "v1" as const, expiresAt: null, ...newSecret("v1") });
 const v1a = () => ({ scheme: "v1a" as const, expiresAt: null, ...newSecret("v1a") });
@@ -87,9 +32,13 @@ async function received(
 ): Promise<Received> {
   await using r = await answering(200);
   await using s = sender(urlOf(r));
-  const builder = new RequestBuilder(destination(keys, headers), none, new PayloadMemory());
-  const sent = delivery(fields);
-  const prepared = await builder.buildBody(nobody, sent, 1, new AbortController().signal);
+  const builder = new RequestBuilder(
+    loadedDestination({ headers, schedule: SCHEDULE, keys }),
+    NO_TRANSFORMS,
+    new PayloadMemory(),
+  );
+  const sent = prefetchedDelivery(BODY, fields);
+  const prepared = await builder.buildBody(NO_DATABASE, sent, 1, new AbortController().signal);
   if (prepared === null || "cause" in prepared) throw new Error(prepared?.cause);
   const { body } = prepared;
   expect(await s.send({ body, headers: builder.buildHeaders(sent, body, Date.now()) })).toMatchObject({ cause: null });
