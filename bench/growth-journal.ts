@@ -20,7 +20,7 @@ const FILL = `
   from generate_series($1::bigint, $2::bigint) n
   cross join lateral (select now() - interval '${DAYS} days' * (1 - n::float8 / $3) as at, floor(random() * $4::int)::int as item) r`;
 
-/** The subjects of all items, one in ten of which waits for its next check, and 32 that are due. */
+/** The subjects of all items, and 32 that are due. One item in ten waits for its next check. */
 const FILL_SUBJECTS = `
   insert into sync.subjects (integration_id, kind, id, due_at, status)
   select 'svi_filled', 'item', 'item-' || n, case when n % 10 = 0 then now() + interval '30 days' end, 'ok'

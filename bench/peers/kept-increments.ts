@@ -57,7 +57,7 @@ const CLAIM = {
     set_config('synchronous_commit', 'off', true)`,
 };
 
-/** Permits of the keys $1, each of which moves on by $2 ms: those of all claimed items, for both requests, at once. */
+/** Permits of the keys $1; each key moves on by $2 ms. They are those of all claimed items, for both requests, at once. */
 const PERMIT = {
   name: "kept_permit",
   text: `

@@ -90,7 +90,7 @@ update journal.unproven_keys set failure = $3 where integration_id = $1 and key_
 };
 
 /**
- * Of the webhooks $1, of which a proven one repeats each with the identity $2 and time of signing $3, in their order: those that wait unproven, and those that
+ * Of the webhooks $1, where a proven one repeats each with the identity $2 and time of signing $3, in their order: those that wait unproven, and those that
  * were dropped since then.
  */
 export const FIND_UNPROVEN: Statement = {

@@ -8,7 +8,7 @@ import { factsOf, type Facts } from "./record.ts";
 import { Segment, type CreateFile } from "./segment.ts";
 
 const UNREADABLE =
-  "a file of the spool cannot be read; it stays where it is, and is tried again by whoever takes its folder next";
+  "a file of the spool cannot be read; it stays where it is, and the process that takes its folder next tries it again";
 
 interface Held {
   segment: Segment;

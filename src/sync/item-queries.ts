@@ -38,7 +38,7 @@ const NEVER_LINKED = `${SUBJECT_STATE}
 
 /**
  * $1 integration, $2 user, $3 status (each may be null), $4 and $5 where the previous page ended, $6 rows. Items that were never linked
- * are read no further than the page goes: unlinked ones, of which there may be many, would be examined to the last.
+ * are read no further than the page goes: the unlinked ones may be many, and would be examined to the last.
  */
 export const LIST_ITEMS = `
     with linked as materialized (

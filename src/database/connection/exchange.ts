@@ -113,7 +113,7 @@ async function answerTo(client: ClientBase, query: Query & PgQuery): Promise<PgR
       client.query(query);
     });
   } catch (error) {
-    // The stack that pg's error has leads to its socket; this one leads to the caller.
+    // The stack of pg's error ends at its socket; this one names the caller.
     if (error instanceof Error) Error.captureStackTrace(error);
     throw error;
   }
